@@ -1,1 +1,6 @@
+//! Strongroom: a Kubernetes operator, an admission webhook and a REST server for credentials.
+//!
+//! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
+pub mod app;
+pub mod domain;
