@@ -41,7 +41,7 @@ pub enum AliasKind {
 pub enum Key<'a> {
     Ids(&'a [RecordId]),
     /// Ignoring ASCII case.
-    Name(&'a str),
+    Names(&'a [&'a str]),
     Alias(AliasKind, &'a str),
     /// Every record of the class that links to this one.
     LinksTo(RecordId),

@@ -60,18 +60,30 @@ impl Fingerprint {
 /// How a client proves who it is.
 #[derive(Clone, Debug)]
 pub enum Proof {
-    /// A PHC string of argon2id. The password itself is in the client's Secret only.
+    /// A PHC string of argon2id; the password itself is in the client's Secret only. The mark is on that
+    /// Secret too: a Secret with another mark holds another password.
     Basic {
         password_hash: SecretText,
+        mark: String,
     },
     X509(Box<Issued>),
+}
+
+/// A certificate that was replaced before its end: callers that have not read the new one yet still
+/// come with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    pub fingerprint: Fingerprint,
+    pub not_after: Timestamp,
 }
 
 #[derive(Clone, Debug)]
 pub struct Client {
     pub state: State,
+    /// May do everything over REST.
     pub admin: bool,
     pub proof: Proof,
+    pub retired: Vec<Retired>,
 }
 
 /// The user name of a `ClientCredential` resource. A namespace has no slash, so the first one separates;
@@ -81,13 +93,25 @@ pub fn resource_username(namespace: &str, name: &str) -> String {
 }
 
 impl Client {
-    /// Whether it may call now. A stolen certificate past its end must not, whatever TLS says.
-    pub fn may_call(&self, now: Timestamp) -> bool {
-        let alive = match &self.proof {
-            Proof::Basic { .. } => true,
-            Proof::X509(issued) => issued.not_before <= now && now < issued.not_after,
+    /// Certificates that this client is recognised by.
+    pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        let current = match &self.proof {
+            Proof::Basic { .. } => None,
+            Proof::X509(issued) => Some(issued.fingerprint),
         };
-        alive && self.state == State::Active
+        current.into_iter().chain(self.retired.iter().map(|retired| retired.fingerprint))
+    }
+
+    /// Whether a caller with this certificate may call now. Past its end it must not, whatever TLS says.
+    pub fn accepts_certificate(&self, presented: Fingerprint, now: Timestamp) -> bool {
+        let current = match &self.proof {
+            Proof::Basic { .. } => false,
+            Proof::X509(issued) => {
+                issued.fingerprint == presented && issued.not_before <= now && now < issued.not_after
+            }
+        };
+        let retired = self.retired.iter().any(|known| known.fingerprint == presented && now < known.not_after);
+        self.state == State::Active && (current || retired)
     }
 }
 
@@ -121,20 +145,30 @@ mod tests {
     }
 
     #[test]
-    fn only_an_active_client_within_its_certificates_life_may_call() {
+    fn a_certificate_is_accepted_while_it_lives_and_its_client_is_active() {
         let at = |s| Timestamp::from_second(s).unwrap();
         let issued = Issued {
-            fingerprint: Fingerprint([0; 32]),
+            fingerprint: Fingerprint([1; 32]),
             not_before: at(10),
             not_after: at(20),
             request: request(),
             material: Material::default(),
         };
-        let client = |state| Client { state, admin: false, proof: Proof::X509(Box::new(issued.clone())) };
-        assert!(client(State::Active).may_call(at(10)));
-        assert!(!client(State::Active).may_call(at(9)));
-        assert!(!client(State::Active).may_call(at(20)));
-        assert!(!client(State::Suspended).may_call(at(15)));
-        assert!(!client(State::Revoked).may_call(at(15)));
+        let retired = vec![Retired { fingerprint: Fingerprint([2; 32]), not_after: at(12) }];
+        let client = |state| Client {
+            state,
+            admin: false,
+            proof: Proof::X509(Box::new(issued.clone())),
+            retired: retired.clone(),
+        };
+        let accepts = |state, n, now| client(state).accepts_certificate(Fingerprint([n; 32]), at(now));
+        assert!(accepts(State::Active, 1, 10));
+        assert!(!accepts(State::Active, 1, 9));
+        assert!(!accepts(State::Active, 1, 20));
+        assert!(accepts(State::Active, 2, 11));
+        assert!(!accepts(State::Active, 2, 12));
+        assert!(!accepts(State::Active, 3, 15));
+        assert!(!accepts(State::Suspended, 1, 15));
+        assert!(!accepts(State::Revoked, 1, 15));
     }
 }
