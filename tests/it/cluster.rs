@@ -30,13 +30,10 @@ pub fn kubeconfig() -> &'static Path {
 
 /// An administrator's client. A client lives on the runtime of the test that made it, so each test makes its own.
 pub async fn client() -> Client {
-    let kubeconfig = tokio::task::spawn_blocking(kubeconfig)
-        .await
-        .expect("the cluster starts");
+    let kubeconfig = tokio::task::spawn_blocking(kubeconfig).await.expect("the cluster starts");
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-        .await
-        .expect("a usable kubeconfig");
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
     let client = Client::try_from(config).expect("a client");
     INSTALLED.get_or_init(|| install_crds(client.clone())).await;
     client
@@ -48,10 +45,7 @@ pub async fn namespace(client: &Client, about: &str) -> String {
     let name = format!("{about}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut namespace = Namespace::default();
     namespace.metadata.name = Some(name.clone());
-    Api::all(client.clone())
-        .create(&PostParams::default(), &namespace)
-        .await
-        .expect("a namespace");
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("a namespace");
     name
 }
 
@@ -59,13 +53,9 @@ async fn install_crds(client: Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client);
     for crd in strongroom::k8s::crd::all() {
         let name = crd.name_any();
-        api.patch(
-            &name,
-            &PatchParams::apply("tests").force(),
-            &Patch::Apply(&crd),
-        )
-        .await
-        .expect("a CRD that the API server takes");
+        api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&crd))
+            .await
+            .expect("a CRD that the API server takes");
         let established = await_condition(api.clone(), &name, conditions::is_crd_established());
         tokio::time::timeout(Duration::from_secs(20), established)
             .await
@@ -77,8 +67,7 @@ async fn install_crds(client: Client) {
 fn start() -> PathBuf {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let shared = std::env::var_os("CLUSTER_HOME")
-        .map_or_else(|| project.join("target/cluster"), PathBuf::from);
+    let shared = std::env::var_os("CLUSTER_HOME").map_or_else(|| project.join("target/cluster"), PathBuf::from);
     let bin = std::env::var_os("CLUSTER_BIN").map_or_else(|| shared.join("bin"), PathBuf::from);
     let home = shared.join(format!("test-{}", std::process::id()));
     fs::create_dir_all(&home).expect("a folder for the cluster");
@@ -108,11 +97,7 @@ fn up(script: &Path, home: &Path, bin: &Path) -> bool {
         .args([script, home])
         .env("CLUSTER_HOME", home)
         .env("CLUSTER_BIN", bin)
-        .envs([
-            ("ETCD_PORT", etcd),
-            ("ETCD_PEER_PORT", peer),
-            ("APISERVER_PORT", apiserver),
-        ])
+        .envs([("ETCD_PORT", etcd), ("ETCD_PEER_PORT", peer), ("APISERVER_PORT", apiserver)])
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
