@@ -3,4 +3,6 @@
 //! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
 pub mod app;
+pub mod config;
 pub mod domain;
+pub mod telemetry;
