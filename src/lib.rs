@@ -1,1 +1,9 @@
+//! Strongroom: a Kubernetes operator, an admission webhook and a REST server for credentials.
+//!
+//! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod k8s;
+pub mod telemetry;

@@ -1,0 +1,265 @@
+//! Use cases of client credentials: who they are when they call, and how they come to be.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use aws_lc_rs::hmac;
+use jiff::{SignedDuration, Timestamp};
+use quick_cache::sync::Cache;
+
+use crate::app::making::Making;
+use crate::app::ports::{AliasKind, Key, PasswordHash};
+use crate::app::records::{NewRecord, Records};
+use crate::domain::actor::{Actor, Scheme, Standing};
+use crate::domain::authority::CertificateRequest;
+use crate::domain::client::{Client, Fingerprint, Issued, Proof, Retired, State};
+use crate::domain::credential::{Characters, Kind};
+use crate::domain::name::{Tenant, VersionId};
+use crate::domain::record::{Entry, Origin, Owner};
+use crate::domain::secret::SecretText;
+use crate::domain::{Conflict, Error, Result, client};
+
+/// Verified passwords that are remembered, so that a caller is not slow at every request.
+const VERIFIED_KEPT: usize = 4096;
+/// Letters and digits: 238 bits, and safe in every shell and header.
+const PASSWORD: Characters = Characters { length: 40, lower: true, upper: true, digits: true, special: false };
+const NAME_LIMIT: usize = 64;
+/// A certificate is replaced when this part of its life is over.
+const RENEW_AFTER: (i32, i32) = (2, 3);
+
+pub struct Clients {
+    pub(super) records: Arc<Records>,
+    pub(super) making: Making,
+    hashing: Arc<dyn PasswordHash>,
+    /// By user name: the revision that was verified and a MAC of the password, under a key that lives as
+    /// long as the process. A new revision makes the entry void, so a suspension counts at once.
+    verified: Cache<String, (VersionId, [u8; 32])>,
+    verified_key: hmac::Key,
+    /// Verified against when nobody has the presented name: who is unknown takes as long as who is not.
+    decoy: SecretText,
+}
+
+impl Clients {
+    pub async fn new(records: Arc<Records>, making: Making, hashing: Arc<dyn PasswordHash>) -> Result<Self> {
+        let entropy = records.entropy.as_ref();
+        let verified_key = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
+        let decoy = hashing.hash(&PASSWORD.draw(entropy)?).await?;
+        Ok(Self { records, making, hashing, verified: Cache::new(VERIFIED_KEPT), verified_key, decoy })
+    }
+
+    /// Who has this user name and password and may call now.
+    pub async fn authenticate_basic(&self, username: &str, password: &SecretText) -> Result<Option<Actor>> {
+        let found = self.records.find_one::<Client>(Key::Names(&[username])).await?;
+        let found = found.filter(|entry| entry.head.name == username);
+        let Some((entry, hash)) = found.as_ref().and_then(|entry| match &entry.body.proof {
+            Proof::Basic { password_hash, .. } => Some((entry, password_hash)),
+            Proof::X509(_) => None,
+        }) else {
+            self.hashing.verify(password, &self.decoy).await?;
+            return Ok(None);
+        };
+        let known = self.is_verified(entry, password);
+        if !known && !self.hashing.verify(password, hash).await? {
+            return Ok(None);
+        }
+        if !known {
+            self.verified.insert(username.to_owned(), (entry.stamp.version_id, self.mac(password)));
+        }
+        Ok((entry.body.state == State::Active).then(|| actor(entry, Scheme::Basic)))
+    }
+
+    fn mac(&self, password: &SecretText) -> [u8; 32] {
+        let tag = hmac::sign(&self.verified_key, password.expose().as_bytes());
+        tag.as_ref().try_into().unwrap_or([0; 32])
+    }
+
+    fn is_verified(&self, entry: &Entry<Client>, password: &SecretText) -> bool {
+        self.verified.get(&entry.head.name).is_some_and(|(version, mac)| {
+            version == entry.stamp.version_id
+                && hmac::verify(&self.verified_key, password.expose().as_bytes(), &mac).is_ok()
+        })
+    }
+
+    /// Whose certificate this is, given in DER by a caller that has shown to hold its key.
+    pub async fn authenticate_certificate(&self, der: &[u8]) -> Result<Option<Actor>> {
+        let presented = fingerprint(der);
+        let alias = presented.hex();
+        let found = self.records.find_one::<Client>(Key::Alias(AliasKind::Fingerprint, &alias)).await?;
+        let now = self.records.now();
+        let accepted = found.filter(|entry| entry.body.accepts_certificate(presented, now));
+        Ok(accepted.map(|entry| actor(&entry, Scheme::MutualTls)))
+    }
+
+    /// Makes a client credential without a cluster. Its password is returned here and nowhere else.
+    pub async fn create(&self, name: &str, admin: bool) -> Result<SecretText> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
+        if name.is_empty() || name.len() > NAME_LIMIT || !name.bytes().all(plain) {
+            return Err(Error::invalid("NAME", "must be 1 to 64 letters, digits and -_.@"));
+        }
+        let password = PASSWORD.draw(self.records.entropy.as_ref())?;
+        let proof = Proof::Basic { password_hash: self.hashing.hash(&password).await?, mark: String::new() };
+        let body = Client { state: State::Active, admin, proof, retired: Vec::new() };
+        let new = NewRecord {
+            tenant: Tenant::outside(),
+            name: name.to_owned(),
+            origin: Origin::Own,
+            retain_for: SignedDuration::ZERO,
+        };
+        self.records.create(&Actor::operator(), self.records.entropy.record_id(), new, body).await?;
+        Ok(password)
+    }
+
+    // For resources.
+
+    /// What is known of a resource's client, if it is not released.
+    pub async fn find(&self, owner: &Owner) -> Result<Option<Entry<Client>>> {
+        let username = client::resource_username(&owner.namespace, &owner.name);
+        self.records.find_one(Key::Names(&[&username])).await
+    }
+
+    /// A new password and the mark for its Secret. Nothing is stored yet: the Secret comes first, because
+    /// only it will hold the password.
+    pub fn draw_password(&self) -> Result<(SecretText, String)> {
+        let entropy = self.records.entropy.as_ref();
+        Ok((PASSWORD.draw(entropy)?, entropy.version_id().hex()))
+    }
+
+    /// Remembers the hash of the password that the Secret with this mark holds.
+    pub async fn enroll(
+        &self,
+        owner: &Owner,
+        password: &SecretText,
+        mark: &str,
+        state: State,
+        retain_for: SignedDuration,
+    ) -> Result<Entry<Client>> {
+        let proof = Proof::Basic { password_hash: self.hashing.hash(password).await?, mark: mark.to_owned() };
+        self.write(owner, state, retain_for, |_| Ok((proof, Vec::new()))).await
+    }
+
+    /// Brings the state of an enrolled client to what the resource wants. Unchanged: reads only.
+    pub async fn converge_basic(
+        &self,
+        owner: &Owner,
+        entry: Entry<Client>,
+        state: State,
+        retain_for: SignedDuration,
+    ) -> Result<Entry<Client>> {
+        let next = entry.body.state.change_to(state)?;
+        if next == entry.body.state && entry.head.retain_for == retain_for {
+            return Ok(entry);
+        }
+        let proof = entry.body.proof.clone();
+        self.write(owner, state, retain_for, |_| Ok((proof, Vec::new()))).await
+    }
+
+    /// Brings an X.509 client to what the resource wants: issues its certificate, and issues the next one
+    /// when the wish changed or two thirds of its life are over. Unchanged: reads only.
+    pub async fn converge_x509(
+        &self,
+        owner: &Owner,
+        request: CertificateRequest,
+        state: State,
+        retain_for: SignedDuration,
+    ) -> Result<Entry<Client>> {
+        let username = client::resource_username(&owner.namespace, &owner.name);
+        let current = self.records.find_released::<Client>(&username).await?;
+        let now = self.records.now();
+        let issued = current.as_ref().and_then(|entry| match &entry.body.proof {
+            Proof::X509(issued) if issued.request == request && now < renew_at(issued) => Some(issued.clone()),
+            Proof::X509(_) | Proof::Basic { .. } => None,
+        });
+        if let (Some(entry), Some(_)) = (&current, &issued) {
+            let settled = entry.head.released.is_none() && entry.head.retain_for == retain_for;
+            if settled && entry.body.state == state {
+                return Ok(entry.clone());
+            }
+        }
+        let issued = match issued {
+            Some(issued) => issued,
+            None => Box::new(self.issue(request, &Tenant::namespace(&owner.namespace)).await?),
+        };
+        self.write(owner, state, retain_for, |entry| {
+            let retired = entry.map(|entry| retire(&entry.body, issued.fingerprint, now)).unwrap_or_default();
+            Ok((Proof::X509(issued), retired))
+        })
+        .await
+    }
+
+    async fn issue(&self, request: CertificateRequest, tenant: &Tenant) -> Result<Issued> {
+        let made = self.making.certificate(&request, tenant).await?;
+        made.material.check(Kind::Certificate)?;
+        let facts = self.making.facts(&made.material)?;
+        Ok(Issued {
+            fingerprint: Fingerprint(facts.fingerprint),
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            request,
+            material: made.material,
+        })
+    }
+
+    async fn write(
+        &self,
+        owner: &Owner,
+        state: State,
+        retain_for: SignedDuration,
+        prove: impl FnOnce(Option<&Entry<Client>>) -> Result<(Proof, Vec<Retired>)>,
+    ) -> Result<Entry<Client>> {
+        let username = client::resource_username(&owner.namespace, &owner.name);
+        let origin = Origin::Resource(owner.clone());
+        let current = self.records.find_released::<Client>(&username).await?;
+        let (proof, retired) = prove(current.as_ref())?;
+        let actor = Actor::operator();
+        match current {
+            Some(entry) => {
+                entry.head.require_writer(&origin)?;
+                // A deleted resource's revocation does not bind a new one of its name: it has a new proof.
+                let state = if entry.head.released.is_some() { state } else { entry.body.state.change_to(state)? };
+                let body = Client { state, admin: false, proof, retired };
+                self.records.revise_retained(&actor, &entry, retain_for, body).await
+            }
+            None => {
+                let body = Client { state, admin: false, proof, retired };
+                let tenant = Tenant::namespace(&owner.namespace);
+                let new = NewRecord { tenant, name: username, origin, retain_for };
+                self.records.create(&actor, self.records.entropy.record_id(), new, body).await
+            }
+        }
+    }
+}
+
+/// When the next certificate is due.
+pub fn renew_at(issued: &Issued) -> Timestamp {
+    let life = issued.not_before.duration_until(issued.not_after);
+    issued.not_before + life * RENEW_AFTER.0 / RENEW_AFTER.1
+}
+
+/// The certificates that stay accepted beside the new one, until they end by themselves.
+fn retire(client: &Client, current: Fingerprint, now: Timestamp) -> Vec<Retired> {
+    let replaced = match &client.proof {
+        Proof::X509(issued) => Some(Retired { fingerprint: issued.fingerprint, not_after: issued.not_after }),
+        Proof::Basic { .. } => None,
+    };
+    let known = client.retired.iter().copied().chain(replaced);
+    known.filter(|retired| now < retired.not_after && retired.fingerprint != current).collect()
+}
+
+fn actor(entry: &Entry<Client>, scheme: Scheme) -> Actor {
+    Actor {
+        id: entry.head.name.clone(),
+        tenant: entry.head.tenant.clone(),
+        scheme,
+        standing: if entry.body.admin { Standing::Admin } else { Standing::Client },
+    }
+}
+
+fn fingerprint(der: &[u8]) -> Fingerprint {
+    let digest = digest::digest(&digest::SHA256, der);
+    Fingerprint(digest.as_ref().try_into().unwrap_or([0; 32]))
+}
+
+/// A name is taken: what the command line says of it.
+pub fn name_taken(error: &Error) -> bool {
+    matches!(error, Error::Conflict(Conflict::Exists { .. }))
+}

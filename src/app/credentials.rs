@@ -1,0 +1,253 @@
+//! Use cases of credentials: for REST callers, and for the resources that manage them.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use crate::app::access::Access;
+use crate::app::making::{Made, Making};
+use crate::app::ports::{AliasKind, Key};
+use crate::app::records::{NewRecord, Records};
+use crate::app::services;
+use crate::domain::actor::Actor;
+use crate::domain::authority::Authority;
+use crate::domain::credential::change::{self, Patch, Source, Step, Wish};
+use crate::domain::credential::{About, Credential, Kind, Material};
+use crate::domain::name::{Path, RecordId, Tenant};
+use crate::domain::permission::{Action, Target};
+use crate::domain::record::{Class, Entry, Head, Origin, Owner};
+use crate::domain::{Conflict, Error, Result};
+
+#[derive(Clone)]
+pub struct Credentials {
+    pub(super) records: Arc<Records>,
+    pub(super) access: Access,
+    pub(super) making: Making,
+}
+
+/// A credential that a REST caller creates.
+pub struct Draft {
+    /// What people call it. A title `/kubernetes/<namespace>/<name>` is the path at which a `Credential`
+    /// resource with `source: {stored: {}}` looks for its value.
+    pub title: String,
+    pub kind: Kind,
+    pub about: About,
+    pub material: Material,
+}
+
+/// A credential as one caller sees it.
+pub struct View {
+    pub entry: Entry<Credential>,
+    pub may_get: bool,
+    pub may_update: bool,
+}
+
+fn target(head: &Head) -> Target<'_> {
+    Target { class: Class::Credential, tenant: &head.tenant, name: &head.name, readers: &[] }
+}
+
+/// What stands for a credential that does not exist where a permission is asked.
+fn missing<'a>(tenant: &'a Tenant, name: &'a str) -> Target<'a> {
+    Target { class: Class::Credential, tenant, name, readers: &[] }
+}
+
+impl Credentials {
+    pub async fn may_create(&self, actor: &Actor) -> Result<bool> {
+        let tenant = Tenant::outside();
+        self.access.allows(actor, Action::Create, &missing(&tenant, "")).await
+    }
+
+    pub async fn may_list(&self, actor: &Actor) -> Result<bool> {
+        let tenant = Tenant::outside();
+        self.access.allows(actor, Action::List, &missing(&tenant, "")).await
+    }
+
+    /// Everything that is not Strongroom's own, in the order of titles.
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<Entry<Credential>>> {
+        let tenant = Tenant::outside();
+        self.access.require(actor, Action::List, &missing(&tenant, "")).await?;
+        let mut all = self.records.list_all::<Credential>().await?;
+        all.retain(|entry| entry.head.origin != Origin::Own);
+        all.sort_by_cached_key(|entry| (entry.body.title.to_lowercase(), entry.head.id));
+        Ok(all)
+    }
+
+    /// Needs the right to see it; says whether the caller may also read its values and change it.
+    pub async fn view(&self, actor: &Actor, id: RecordId) -> Result<View> {
+        let entry = self.require(actor, Action::Metadata, id).await?;
+        let may_get = self.access.allows(actor, Action::Get, &target(&entry.head)).await?;
+        let may_update = self.access.allows(actor, Action::Update, &target(&entry.head)).await?;
+        Ok(View { entry, may_get, may_update })
+    }
+
+    /// Records that the values of a viewed credential are handed out.
+    pub async fn read(&self, actor: &Actor, view: &View) -> Result<()> {
+        self.access.require(actor, Action::Get, &target(&view.entry.head)).await
+    }
+
+    pub async fn create(&self, actor: &Actor, draft: Draft) -> Result<Entry<Credential>> {
+        let id = self.records.entropy.record_id();
+        let reserved = Path::parse(&draft.title).ok().filter(|path| path.as_resource().is_some());
+        let path = reserved.unwrap_or_else(|| Path::confidant(id));
+        let tenant = path.tenant();
+        self.access.require(actor, Action::Create, &missing(&tenant, path.as_str())).await?;
+        draft.material.check(draft.kind)?;
+        let body = Credential {
+            title: draft.title,
+            kind: draft.kind,
+            about: draft.about,
+            generated: None,
+            rotated_at: self.records.now(),
+            not_after: None,
+            authority: None,
+            material: draft.material,
+        };
+        let new = NewRecord {
+            tenant,
+            name: path.as_str().to_owned(),
+            origin: Origin::Rest,
+            retain_for: SignedDuration::ZERO,
+        };
+        self.records.create(actor, id, new, body).await
+    }
+
+    /// The caller may update it, it exists, and REST is its writer.
+    pub async fn require_writable(&self, actor: &Actor, id: RecordId) -> Result<Entry<Credential>> {
+        let entry = self.require(actor, Action::Update, id).await?;
+        entry.head.require_writer(&Origin::Rest)?;
+        Ok(entry)
+    }
+
+    /// Another credential with this title, if there is one.
+    pub async fn titled(&self, title: &str) -> Result<Option<RecordId>> {
+        let found = self.records.find_one::<Credential>(Key::Alias(AliasKind::Title, title)).await?;
+        Ok(found.map(|entry| entry.head.id))
+    }
+
+    /// The revision after `entry`, which [`Credentials::require_writable`] gave.
+    pub async fn update(&self, actor: &Actor, entry: &Entry<Credential>, patch: Patch) -> Result<Entry<Credential>> {
+        let next = change::patched(&entry.body, patch, self.records.now())?;
+        services::require_no_conflict(&self.records, entry.head.id, &next).await?;
+        self.records.revise(actor, entry, next).await
+    }
+
+    async fn require(&self, actor: &Actor, action: Action, id: RecordId) -> Result<Entry<Credential>> {
+        let what = format!("credential {}", id.hex());
+        match self.records.find_one::<Credential>(Key::Ids(&[id])).await? {
+            Some(entry) if entry.head.origin != Origin::Own => {
+                self.access.require(actor, action, &target(&entry.head)).await?;
+                Ok(entry)
+            }
+            // Asked all the same: who may not see credentials does not learn which ids exist.
+            _ => {
+                let (tenant, name) = (Tenant::outside(), Path::confidant(id));
+                self.access.require(actor, action, &missing(&tenant, name.as_str())).await?;
+                Err(Error::not_found(what))
+            }
+        }
+    }
+
+    // For resources.
+
+    /// Brings the credential of a resource to what the resource wants. Unchanged: reads only.
+    pub async fn converge(
+        &self,
+        owner: &Owner,
+        wish: Wish,
+        authority: Option<Authority>,
+        retain_for: SignedDuration,
+    ) -> Result<Entry<Credential>> {
+        let path = Path::kubernetes(&owner.namespace, &owner.name);
+        let origin = Origin::Resource(owner.clone());
+        let current = self.records.find_released::<Credential>(path.as_str()).await?;
+        if let Some(entry) = &current {
+            require_free(entry, &origin)?;
+        }
+        let planned = change::converge(current.as_ref().map(|entry| &entry.body), &wish)?;
+        let body = match (planned, &current) {
+            (Step::Keep, Some(entry)) if is_as_wanted(entry, &authority, retain_for) => return Ok(entry.clone()),
+            (Step::Keep | Step::Describe, Some(entry)) => {
+                Credential { about: wish.about, authority, ..entry.body.clone() }
+            }
+            (Step::Keep | Step::Describe | Step::Generate(_) | Step::Import, _) => {
+                self.anew(&path, wish, authority).await?
+            }
+        };
+        let actor = Actor::operator();
+        match current {
+            Some(entry) => {
+                services::require_no_conflict(&self.records, entry.head.id, &body).await?;
+                self.records.revise_retained(&actor, &entry, retain_for, body).await
+            }
+            None => {
+                let new = NewRecord { tenant: path.tenant(), name: path.as_str().to_owned(), origin, retain_for };
+                self.records.create(&actor, self.records.entropy.record_id(), new, body).await
+            }
+        }
+    }
+
+    async fn anew(&self, path: &Path, wish: Wish, authority: Option<Authority>) -> Result<Credential> {
+        let (made, generated) = match wish.source {
+            Source::Generate(parameters) => (self.making.make(&parameters, &path.tenant()).await?, Some(parameters)),
+            Source::Import(material) => (Made { material, not_after: None }, None),
+        };
+        made.material.check(wish.kind)?;
+        let imported_certificate = generated.is_none() && wish.kind == Kind::Certificate;
+        let not_after = match imported_certificate {
+            true => Some(self.making.facts(&made.material)?.not_after),
+            false => made.not_after,
+        };
+        Ok(Credential {
+            title: path.as_str().to_owned(),
+            kind: wish.kind,
+            about: wish.about,
+            generated,
+            rotated_at: self.records.now(),
+            not_after,
+            authority,
+            material: made.material,
+        })
+    }
+
+    /// The value that REST callers wrote at a resource's path.
+    pub async fn stored(&self, owner: &Owner, kind: Kind) -> Result<Entry<Credential>> {
+        let path = Path::kubernetes(&owner.namespace, &owner.name);
+        let entry = self.find(&path).await?.ok_or_else(|| Error::Awaiting {
+            reason: "AwaitingValue",
+            message: format!("no value was written over REST yet: create a credential named {path}"),
+        })?;
+        if entry.head.origin != Origin::Rest {
+            return Err(Error::Conflict(Conflict::Managed {
+                what: format!("credential {path}"),
+                owner: entry.head.origin.to_string(),
+                id: entry.head.id,
+            }));
+        }
+        if entry.body.kind != kind {
+            let why = format!("is {}, but a value of type {} was written", kind.name(), entry.body.kind.name());
+            return Err(Error::invalid("spec.type", why));
+        }
+        Ok(entry)
+    }
+
+    pub async fn find(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
+        self.records.find_one(Key::Names(&[path.as_str()])).await
+    }
+}
+
+/// A resource writes its own record only; one that another left behind is in its way until it is purged.
+fn require_free(entry: &Entry<Credential>, origin: &Origin) -> Result<()> {
+    match (&entry.head.released, entry.head.origin == *origin) {
+        (_, true) => Ok(()),
+        (None, false) => entry.head.require_writer(origin),
+        (Some(release), false) => Err(Error::Conflict(Conflict::Managed {
+            what: format!("credential {}", entry.head.name),
+            owner: format!("the deleted {} until {}", entry.head.origin, release.purge_at),
+            id: entry.head.id,
+        })),
+    }
+}
+
+fn is_as_wanted(entry: &Entry<Credential>, authority: &Option<Authority>, retain_for: SignedDuration) -> bool {
+    entry.head.released.is_none() && entry.head.retain_for == retain_for && entry.body.authority == *authority
+}

@@ -1,0 +1,70 @@
+//! Makes new material as a generation asks for it: characters from entropy, keys and certificates from
+//! the keymaker, signed by an authority of the same tenant.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::app::ports::{Key, Keymaker};
+use crate::app::records::Records;
+use crate::domain::authority::{self, CertificateRequest, Issuer};
+use crate::domain::credential::{Credential, Generate, Material, generate};
+use crate::domain::name::{Path, Tenant};
+use crate::domain::record::Entry;
+use crate::domain::{Error, Result};
+
+#[derive(Clone)]
+pub struct Making {
+    pub(super) records: Arc<Records>,
+    pub(super) keymaker: Arc<dyn Keymaker>,
+}
+
+/// New material, and when it ends if it does.
+pub struct Made {
+    pub material: Material,
+    pub not_after: Option<Timestamp>,
+}
+
+impl Making {
+    /// `tenant` is who asks: it reaches authorities of its own only.
+    pub async fn make(&self, wish: &Generate, tenant: &Tenant) -> Result<Made> {
+        wish.check()?;
+        let entropy = self.records.entropy.as_ref();
+        let lasting = |material| Made { material, not_after: None };
+        Ok(match wish {
+            Generate::Password(characters) => lasting(generate::password(characters, entropy)?),
+            Generate::User { username, characters } => {
+                lasting(generate::user(username.as_deref(), characters, entropy)?)
+            }
+            Generate::Rsa { bits } => lasting(self.keymaker.rsa(*bits).await?),
+            Generate::Ssh { bits, comment } => lasting(self.keymaker.ssh(*bits, comment.as_deref()).await?),
+            Generate::Certificate(request) => self.certificate(request, tenant).await?,
+        })
+    }
+
+    pub async fn certificate(&self, request: &CertificateRequest, tenant: &Tenant) -> Result<Made> {
+        let issuer = match &request.issuer {
+            Issuer::SelfSigned => None,
+            Issuer::Authority(path) => Some(self.authority(path, tenant).await?),
+        };
+        let facts = issuer.as_ref().map(|entry| self.facts(&entry.body.material)).transpose()?;
+        let policy = issuer.as_ref().and_then(|entry| entry.body.authority.as_ref()).map(|it| &it.policy);
+        let plan =
+            authority::plan(request, facts.as_ref().zip(policy), self.records.now(), self.records.entropy.as_ref())?;
+        let material = self.keymaker.certificate(&plan, issuer.as_ref().map(|entry| &entry.body.material)).await?;
+        Ok(Made { material, not_after: Some(plan.not_after) })
+    }
+
+    /// An authority elsewhere and one that does not exist give the same answer.
+    async fn authority(&self, path: &Path, tenant: &Tenant) -> Result<Entry<Credential>> {
+        let found = self.records.find_one::<Credential>(Key::Names(&[path.as_str()])).await?;
+        found.filter(|entry| entry.head.tenant == *tenant && entry.body.authority.is_some()).ok_or_else(|| {
+            let message = format!("the certificate authority {path} does not exist yet");
+            Error::Awaiting { reason: "AwaitingAuthority", message }
+        })
+    }
+
+    pub fn facts(&self, certificate: &Material) -> Result<authority::Facts> {
+        self.keymaker.facts(certificate.require("certificate")?)
+    }
+}

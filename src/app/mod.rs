@@ -1,0 +1,115 @@
+//! Use cases: authorise, load, decide, seal, store, record. Knows the domain and the ports it declares,
+//! and neither who calls it (HTTP, Kubernetes) nor what stands behind a port.
+
+pub mod access;
+pub mod body;
+pub mod clients;
+pub mod credentials;
+pub mod making;
+pub mod own;
+pub mod ports;
+pub mod records;
+pub mod sealing;
+pub mod services;
+pub mod step;
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use crate::app::access::Access;
+use crate::app::clients::Clients;
+use crate::app::credentials::Credentials;
+use crate::app::making::Making;
+use crate::app::own::OwnCertificates;
+use crate::app::ports::{Clock, Identify, Keymaker, PasswordHash, Review, Store};
+use crate::app::records::{Changed, Records};
+use crate::app::sealing::Sealer;
+use crate::app::services::Services;
+use crate::domain::Result;
+use crate::domain::actor::Actor;
+use crate::domain::client::resource_username;
+use crate::domain::entropy::Entropy;
+use crate::domain::name::Path;
+use crate::domain::record::{Class, Owner};
+use crate::domain::secret::SecretText;
+use crate::domain::service::resource_id;
+
+/// What the use cases stand on.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub sealer: Sealer,
+    pub keymaker: Arc<dyn Keymaker>,
+    pub hashing: Arc<dyn PasswordHash>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Kubernetes, where there is one.
+    pub review: Option<Arc<dyn Review>>,
+    pub identify: Option<Arc<dyn Identify>>,
+}
+
+/// All use cases. Shared by the REST edge and the Kubernetes edge.
+pub struct App {
+    pub credentials: Credentials,
+    pub services: Services,
+    pub clients: Clients,
+    pub own: OwnCertificates,
+    records: Arc<Records>,
+    identify: Option<Arc<dyn Identify>>,
+}
+
+impl App {
+    pub async fn new(parts: Parts) -> Result<Self> {
+        let records = Arc::new(Records::new(parts.store, parts.sealer, parts.clock, parts.entropy));
+        let access = Access::new(parts.review);
+        let making = Making { records: records.clone(), keymaker: parts.keymaker };
+        Ok(Self {
+            credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
+            services: Services { records: records.clone(), access },
+            clients: Clients::new(records.clone(), making.clone(), parts.hashing).await?,
+            own: OwnCertificates { making },
+            records,
+            identify: parts.identify,
+        })
+    }
+
+    pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
+        match &self.identify {
+            Some(identify) => identify.identify(token).await,
+            None => Ok(None),
+        }
+    }
+
+    pub fn now(&self) -> jiff::Timestamp {
+        self.records.now()
+    }
+
+    /// New revisions and releases, as they happen. A receiver that lags must look at everything again.
+    pub fn changes(&self) -> broadcast::Receiver<Changed> {
+        self.records.changes()
+    }
+
+    /// The resource is gone: its record answers nobody from now on.
+    pub async fn release(&self, class: Class, owner: &Owner) -> Result<bool> {
+        self.records.release(class, &record_name(class, owner), owner).await
+    }
+
+    /// Releases the records of resources of one kind that `is_gone` knows to be gone.
+    pub async fn sweep(&self, class: Class, is_gone: impl Fn(&Owner) -> bool) -> Result<Vec<Owner>> {
+        self.records.sweep(class, is_gone).await
+    }
+
+    /// Forgets released records whose time is over.
+    pub async fn purge(&self) -> Result<u64> {
+        self.records.purge().await
+    }
+}
+
+/// The name of the record that a resource manages.
+fn record_name(class: Class, owner: &Owner) -> String {
+    match class {
+        Class::Credential => Path::kubernetes(&owner.namespace, &owner.name).as_str().to_owned(),
+        Class::Service => resource_id(&owner.namespace, &owner.name),
+        Class::Client => resource_username(&owner.namespace, &owner.name),
+    }
+}

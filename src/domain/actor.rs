@@ -1,0 +1,46 @@
+//! Who is asking. Made only by authentication; every use case takes one first.
+
+use crate::domain::name::Tenant;
+
+/// How the caller proved who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    ServiceAccount,
+    Basic,
+    MutualTls,
+    /// Strongroom itself.
+    Internal,
+}
+
+/// What decides for this caller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The operator, acting for resources.
+    Operator,
+    /// May do everything over REST.
+    Admin,
+    /// A client credential: reads the services that are open to it.
+    Client,
+    /// Kubernetes decides, by SubjectAccessReview for this user.
+    Delegated { groups: Vec<String>, uid: Option<String> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Actor {
+    /// The name that Strongroom or Kubernetes knows the caller by.
+    pub id: String,
+    pub tenant: Tenant,
+    pub scheme: Scheme,
+    pub standing: Standing,
+}
+
+impl Actor {
+    pub fn operator() -> Self {
+        Self {
+            id: "strongroom".into(),
+            tenant: Tenant::outside(),
+            scheme: Scheme::Internal,
+            standing: Standing::Operator,
+        }
+    }
+}

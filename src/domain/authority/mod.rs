@@ -1,0 +1,31 @@
+//! Certificates: what may be asked for, who signs, and what the certificate will say (RFC 5280).
+//! The signing itself is an adapter's.
+
+pub mod issuance;
+pub mod profile;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+
+pub use issuance::{CertificatePlan, Facts, plan};
+pub use profile::{
+    AlternativeName, CertificateRequest, DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, KeyUsage, Role,
+};
+
+use crate::domain::name::Path;
+
+/// What makes a credential a certificate authority, beside its certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority {
+    /// `None`: self-signed.
+    pub parent: Option<Path>,
+    pub policy: Policy,
+}
+
+/// What an authority agrees to sign.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    pub max_validity: Option<SignedDuration>,
+    /// DNS names, with `*.` in front for any one label; empty: every name.
+    pub allowed_dns_names: Vec<String>,
+}

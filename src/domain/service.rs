@@ -1,0 +1,74 @@
+//! A service: what one consumer gets. Many credentials, no key twice.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::error::KeyConflict;
+use crate::domain::name::RecordId;
+use crate::domain::{Conflict, Error, Result};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    pub enabled: bool,
+    /// Confidant's account, which scopes who may read.
+    pub account: Option<String>,
+    pub credentials: Vec<RecordId>,
+    /// User names of the client credentials that may read it over REST.
+    pub clients: Vec<String>,
+}
+
+/// The REST id of a `Service` resource. A namespace has no dot, so the first dot separates.
+pub fn resource_id(namespace: &str, name: &str) -> String {
+    format!("{namespace}.{name}")
+}
+
+/// One credential of a service, as the rule sees it.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub id: RecordId,
+    pub name: String,
+    pub keys: Vec<String>,
+}
+
+/// Refuses a service in which two credentials hold one key, naming the key and every holder.
+pub fn require_distinct_keys(members: &[Member]) -> Result<()> {
+    let mut holders: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
+    for member in members {
+        for key in &member.keys {
+            holders.entry(key).or_default().push(member);
+        }
+    }
+    let keys: Vec<KeyConflict> = holders
+        .into_iter()
+        .filter(|(_, members)| members.len() > 1)
+        .map(|(key, members)| KeyConflict {
+            key: key.to_owned(),
+            holders: members.iter().map(|member| member.name.clone()).collect(),
+            credentials: members.iter().map(|member| member.id).collect(),
+        })
+        .collect();
+    if keys.is_empty() { Ok(()) } else { Err(Error::Conflict(Conflict::Keys { keys })) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(n: u8, name: &str, keys: &[&str]) -> Member {
+        Member {
+            id: RecordId::from_random([n; 16]),
+            name: name.into(),
+            keys: keys.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn a_key_in_two_credentials_names_both() {
+        let members =
+            [member(1, "db", &["password", "user"]), member(2, "mail", &["password"]), member(3, "x", &["y"])];
+        let error = require_distinct_keys(&members).unwrap_err();
+        assert_eq!(error.to_string(), "key password is in db and mail");
+        assert!(require_distinct_keys(&members[1..]).is_ok());
+    }
+}
