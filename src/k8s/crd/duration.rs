@@ -30,9 +30,7 @@ pub struct GoDuration {
 
 /// The text is not a duration such as `90s`, `1h30m` or `2160h`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not a duration: write a number and a unit (ms, s, m, h), as in 90s, 1h30m or 2160h"
-)]
+#[error("{0:?} is not a duration: write a number and a unit (ms, s, m, h), as in 90s, 1h30m or 2160h")]
 pub struct MalformedDuration(String);
 
 impl GoDuration {
@@ -62,10 +60,7 @@ impl FromStr for GoDuration {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let nanoseconds = nanoseconds(text).ok_or_else(|| MalformedDuration(text.to_owned()))?;
-        Ok(Self {
-            text: text.to_owned(),
-            length: SignedDuration::from_nanos(nanoseconds),
-        })
+        Ok(Self { text: text.to_owned(), length: SignedDuration::from_nanos(nanoseconds) })
     }
 }
 
@@ -110,10 +105,7 @@ fn scaled(number: &str, size: i128) -> Option<i128> {
     if !digits(whole) || (number.contains('.') && !digits(fraction)) {
         return None;
     }
-    let mut total = whole
-        .parse::<i128>()
-        .unwrap_or(i128::MAX)
-        .saturating_mul(size);
+    let mut total = whole.parse::<i128>().unwrap_or(i128::MAX).saturating_mul(size);
     let mut place = size;
     for digit in fraction.bytes() {
         place /= 10;
@@ -146,9 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn length(text: &str) -> Option<SignedDuration> {
-        text.parse::<GoDuration>()
-            .ok()
-            .map(|duration| duration.length())
+        text.parse::<GoDuration>().ok().map(|duration| duration.length())
     }
 
     #[test]
@@ -172,9 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for text in [
-            "", "h", "10", "1d", "-1h", "1 h", "1h ", ".5h", "5.h", "1.2.3s", "1e3s", "1hour",
-        ] {
+        for text in ["", "h", "10", "1d", "-1h", "1 h", "1h ", ".5h", "5.h", "1.2.3s", "1e3s", "1hour"] {
             assert_eq!(length(text), None, "{text:?}");
         }
     }
@@ -189,10 +177,7 @@ mod tests {
     #[test]
     fn the_text_is_written_back_as_it_was_read() {
         let duration: GoDuration = serde_json::from_str("\"90m\"").expect("a duration");
-        assert_eq!(
-            serde_json::to_string(&duration).expect("a string"),
-            "\"90m\""
-        );
+        assert_eq!(serde_json::to_string(&duration).expect("a string"), "\"90m\"");
         assert_eq!(duration, "1h30m".parse().expect("a duration"));
     }
 

@@ -6,9 +6,7 @@ use kube::core::{Reason, Rule};
 use schemars::Schema;
 use serde::{Deserialize, Serialize};
 
-use super::certificate::{
-    AlternativeName, Country, ExtendedKeyUsage, KeyAlgorithm, KeyUsage, SubjectText,
-};
+use super::certificate::{AlternativeName, Country, ExtendedKeyUsage, KeyAlgorithm, KeyUsage, SubjectText};
 use super::credential::CredentialType::{self, Certificate, Json, Password, Rsa, Ssh, User, Value};
 use super::duration::GoDuration;
 use super::name::LocalReference;
@@ -93,13 +91,14 @@ pub struct Generate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
 
-    /// Certificate: the names that it is valid for: DNS names, IP addresses, email addresses, URIs.
+    /// Certificate: the names that it is valid for: DNS names (`*.example.org` too) and IP addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "set"))]
     pub alternative_names: Vec<AlternativeName>,
 
-    /// Certificate: key usages: DigitalSignature, NonRepudiation, KeyEncipherment, DataEncipherment (these two with RSA
-    /// keys only), KeyAgreement, EncipherOnly, DecipherOnly. Default: no key usage extension.
+    /// Certificate: key usages: DigitalSignature, ContentCommitment (also called non-repudiation), KeyEncipherment and
+    /// DataEncipherment (these two with RSA keys only), KeyAgreement, EncipherOnly, DecipherOnly.
+    /// Default: DigitalSignature, with an RSA key KeyEncipherment too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7), extend("x-kubernetes-list-type" = "set"))]
     pub key_usage: Vec<KeyUsage>,
@@ -115,7 +114,7 @@ pub struct Generate {
     pub key_algorithm: Option<KeyAlgorithm>,
 
     /// Certificate: how long it is valid, such as `2160h`, from one minute to 100 years. Default `8760h` (a year).
-    /// An authority's `issuance.maxValidity` and its own end may allow less.
+    /// Longer than the authority's `issuance.maxValidity`, or beyond its own end, is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = (
         "duration(self) >= duration('1m') && duration(self) <= duration('876000h')",
@@ -164,21 +163,10 @@ pub(super) fn tie_source_to_type(spec: &mut Schema) {
     for (field, types) in BELONGS {
         add(spec, belongs(field, types));
     }
-    let unless_certificate =
-        format!("self.type != '{Certificate:?}' || !has(self.source.generate) || ");
-    let subject = [
-        "commonName",
-        "organization",
-        "organizationUnit",
-        "locality",
-        "state",
-        "country",
-    ];
-    let any = subject
-        .map(|field| format!("has(self.source.generate.{field})"))
-        .join(" || ");
-    let one_signer =
-        "has(self.source.generate.ca) != self.source.generate.?selfSigned.orValue(false)";
+    let unless_certificate = format!("self.type != '{Certificate:?}' || !has(self.source.generate) || ");
+    let subject = ["commonName", "organization", "organizationUnit", "locality", "state", "country"];
+    let any = subject.map(|field| format!("has(self.source.generate.{field})")).join(" || ");
+    let one_signer = "has(self.source.generate.ca) != self.source.generate.?selfSigned.orValue(false)";
     add(
         spec,
         Rule::new(format!("{unless_certificate}{any}"))
@@ -197,24 +185,14 @@ pub(super) fn tie_source_to_type(spec: &mut Schema) {
 
 fn belongs(field: &str, types: &[CredentialType]) -> Rule {
     let names = types.iter().map(|t| format!("{t:?}")).collect::<Vec<_>>();
-    let set = std::iter::successors(Some(field), |path| {
-        path.rsplit_once('.').map(|(parent, _)| parent)
-    })
-    .map(|path| format!("has(self.source.{path})"))
-    .collect::<Vec<_>>();
-    let unset = set
-        .iter()
-        .rev()
-        .map(|has| format!("!{has}"))
-        .collect::<Vec<_>>()
-        .join(" || ");
-    Rule::new(format!(
-        "{unset} || self.type in ['{}']",
-        names.join("', '")
-    ))
-    .message(format!("source.{field} is for type {} only", names.join(", ")).as_str())
-    .field_path(format!(".source.{field}"))
-    .reason(Reason::FieldValueForbidden)
+    let set = std::iter::successors(Some(field), |path| path.rsplit_once('.').map(|(parent, _)| parent))
+        .map(|path| format!("has(self.source.{path})"))
+        .collect::<Vec<_>>();
+    let unset = set.iter().rev().map(|has| format!("!{has}")).collect::<Vec<_>>().join(" || ");
+    Rule::new(format!("{unset} || self.type in ['{}']", names.join("', '")))
+        .message(format!("source.{field} is for type {} only", names.join(", ")).as_str())
+        .field_path(format!(".source.{field}"))
+        .reason(Reason::FieldValueForbidden)
 }
 
 fn add(schema: &mut Schema, rule: Rule) {
@@ -232,30 +210,22 @@ mod tests {
         let fields = all["properties"].as_object().expect("an object").keys();
         for field in fields {
             let path = format!("generate.{field}");
-            assert!(
-                BELONGS.iter().any(|(known, _)| *known == path),
-                "{path} is missing in BELONGS"
-            );
+            assert!(BELONGS.iter().any(|(known, _)| *known == path), "{path} is missing in BELONGS");
         }
     }
 
     #[test]
     fn what_cannot_be_generated_is_not_in_any_row() {
-        for (field, types) in BELONGS
-            .iter()
-            .filter(|(field, _)| field.starts_with("generate"))
-        {
-            assert!(
-                !types.contains(&Value) && !types.contains(&Json) && !types.contains(&Pairs),
-                "{field}"
-            );
+        for (field, types) in BELONGS.iter().filter(|(field, _)| field.starts_with("generate")) {
+            assert!(!types.contains(&Value) && !types.contains(&Json) && !types.contains(&Pairs), "{field}");
         }
     }
 
     #[test]
     fn a_rule_looks_at_each_level_before_the_next() {
         let rule = belongs("generate.keyLength", &[Rsa, Ssh]).rule;
-        let expected = "!has(self.source.generate) || !has(self.source.generate.keyLength) || self.type in ['Rsa', 'Ssh']";
+        let expected =
+            "!has(self.source.generate) || !has(self.source.generate.keyLength) || self.type in ['Rsa', 'Ssh']";
         assert_eq!(rule, expected);
     }
 }

@@ -10,9 +10,7 @@ use kube::{CustomResourceExt, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{
-    CertificateAuthority, ClientCredential, Credential, GoDuration, Observed, Service, Target,
-};
+use super::{CertificateAuthority, ClientCredential, Credential, GoDuration, Observed, Service, Target};
 
 /// A custom resource that Strongroom reconciles.
 pub trait Managed:
@@ -20,14 +18,7 @@ pub trait Managed:
     + CustomResourceExt
     + HasSpec
     + HasStatus<
-        Status: AsRef<Observed>
-                    + AsMut<Observed>
-                    + Clone
-                    + Debug
-                    + Default
-                    + PartialEq
-                    + Serialize
-                    + DeserializeOwned,
+        Status: AsRef<Observed> + AsMut<Observed> + Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned,
     > + Clone
     + Debug
     + PartialEq
@@ -51,8 +42,7 @@ pub trait Managed:
     }
 
     fn conditions(&self) -> &[Condition] {
-        self.status()
-            .map_or(&[], |status| &status.as_ref().conditions)
+        self.status().map_or(&[], |status| &status.as_ref().conditions)
     }
 
     fn observed_generation(&self) -> Option<i64> {
@@ -134,8 +124,7 @@ mod tests {
     #[test]
     fn the_first_condition_makes_the_status() {
         let spec = serde_json::json!({"type": "Basic"});
-        let mut client =
-            ClientCredential::new("till", serde_json::from_value(spec).expect("a spec"));
+        let mut client = ClientCredential::new("till", serde_json::from_value(spec).expect("a spec"));
         assert!(client.conditions().is_empty());
         client.observed_mut().observed_generation = Some(3);
         assert_eq!(client.observed_generation(), Some(3));

@@ -19,19 +19,13 @@ mod status;
 mod target;
 
 pub use authority::{
-    CertificateAuthority, CertificateAuthoritySpec, CertificateAuthorityStatus, Issuance, Key,
-    TrustBundle,
+    CertificateAuthority, CertificateAuthoritySpec, CertificateAuthorityStatus, Issuance, Key, TrustBundle,
 };
 pub use certificate::{
-    AlternativeName, AuthoritySubject, Country, DnsPattern, ExtendedKeyUsage, KeyAlgorithm,
-    KeyUsage, SubjectText,
+    AlternativeName, AuthoritySubject, Country, DnsPattern, ExtendedKeyUsage, KeyAlgorithm, KeyUsage, SubjectText,
 };
-pub use client::{
-    ClientCredential, ClientCredentialSpec, ClientCredentialStatus, ClientState, ClientType,
-};
-pub use credential::{
-    Credential, CredentialSpec, CredentialStatus, CredentialType, SecretReference, Source, Stored,
-};
+pub use client::{ClientCredential, ClientCredentialSpec, ClientCredentialStatus, ClientState, ClientType};
+pub use credential::{Credential, CredentialSpec, CredentialStatus, CredentialType, SecretReference, Source, Stored};
 pub use duration::{GoDuration, MalformedDuration};
 pub use generate::Generate;
 pub use managed::Managed;

@@ -23,29 +23,12 @@ use super::target::Target;
     status = "ServiceStatus",
     derive = "PartialEq",
     doc = "What one consumer gets: several Credentials in one Secret, and over REST for the clients listed. `kubectl get services` means Kubernetes' own; use credsvc or services.strongroom.dev.",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
-    ),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
     printcolumn(name = "Keys", type_ = "string", json_path = ".status.keys"),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    ),
-    printcolumn(
-        name = "Service-Id",
-        type_ = "string",
-        priority = 1,
-        json_path = ".status.serviceId"
-    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Service-Id", type_ = "string", priority = 1, json_path = ".status.serviceId"),
     printcolumn(
         name = "Message",
         type_ = "string",

@@ -61,12 +61,7 @@ impl Target {
     pub fn secret_name(&self, resource: &str) -> Option<String> {
         match self.creation_policy() {
             CreationPolicy::None => None,
-            CreationPolicy::Owner => Some(
-                self.secret_name
-                    .as_ref()
-                    .map_or(resource, ObjectName::as_str)
-                    .to_owned(),
-            ),
+            CreationPolicy::Owner => Some(self.secret_name.as_ref().map_or(resource, ObjectName::as_str).to_owned()),
         }
     }
 }
@@ -103,20 +98,14 @@ mod tests {
 
     #[test]
     fn the_secret_is_called_as_the_resource_unless_named() {
-        let named = Target {
-            secret_name: Some("db-app".into()),
-            ..Target::default()
-        };
+        let named = Target { secret_name: Some("db-app".into()), ..Target::default() };
         assert_eq!(Target::default().secret_name("db").as_deref(), Some("db"));
         assert_eq!(named.secret_name("db").as_deref(), Some("db-app"));
     }
 
     #[test]
     fn creation_policy_none_has_no_secret() {
-        let none = Target {
-            creation_policy: Some(CreationPolicy::None),
-            ..Target::default()
-        };
+        let none = Target { creation_policy: Some(CreationPolicy::None), ..Target::default() };
         assert_eq!(none.secret_name("db"), None);
     }
 }
