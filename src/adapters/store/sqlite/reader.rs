@@ -17,6 +17,18 @@ use crate::domain::{Error, Result};
 /// Connections kept open between reads. As many are used at once as threads read at once.
 const IDLE: usize = 16;
 
+const BY_ID: &str = select_current!("r.id = ?2");
+const BY_IDS: &str = select_current!("r.id IN (SELECT unhex(value) FROM json_each(?2))");
+const BY_NAME: &str = select_current!("r.name_key = ?2");
+const BY_ALIAS: &str =
+    select_current!("r.id = (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value = ?3)");
+const BY_LINK: &str = select_current!("r.id IN (SELECT from_id FROM links WHERE to_id = ?2)");
+const LIST: &str = select_current!("r.released_at IS NULL ORDER BY r.name_key LIMIT ?2");
+const LIST_AFTER: &str = select_current!("r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 7] = [BY_ID, BY_IDS, BY_NAME, BY_ALIAS, BY_LINK, LIST, LIST_AFTER];
+
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
@@ -31,33 +43,20 @@ impl Readers {
         let class = row::class_number(class);
         self.on_connection(|connection| match key {
             Key::Ids([]) => Ok(Vec::new()),
-            Key::Ids([id]) => select(connection, select_current!("r.id = ?2"), params![class, id.bytes()]),
-            Key::Ids(ids) => {
-                const SQL: &str = select_current!("r.id IN (SELECT unhex(value) FROM json_each(?2))");
-                select(connection, SQL, params![class, hex_array(ids)])
-            }
-            Key::Name(name) => select(connection, select_current!("r.name_key = ?2"), params![class, name_key(name)]),
-            Key::Alias(kind, value) => {
-                const SQL: &str = select_current!(
-                    "r.id = (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value = ?3)"
-                );
-                select(connection, SQL, params![class, row::alias_number(kind), value])
-            }
-            Key::LinksTo(id) => {
-                const SQL: &str = select_current!("r.id IN (SELECT from_id FROM links WHERE to_id = ?2)");
-                select(connection, SQL, params![class, id.bytes()])
-            }
+            Key::Ids([id]) => select(connection, BY_ID, params![class, id.bytes()]),
+            Key::Ids(ids) => select(connection, BY_IDS, params![class, hex_array(ids)]),
+            Key::Name(name) => select(connection, BY_NAME, params![class, name_key(name)]),
+            Key::Alias(kind, value) => select(connection, BY_ALIAS, params![class, row::alias_number(kind), value]),
+            Key::LinksTo(id) => select(connection, BY_LINK, params![class, id.bytes()]),
         })
     }
 
     pub(super) fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        const FIRST: &str = select_current!("r.released_at IS NULL ORDER BY r.name_key LIMIT ?2");
-        const NEXT: &str = select_current!("r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
         let class = row::class_number(class);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on_connection(|connection| match after {
-            None => select(connection, FIRST, params![class, limit]),
-            Some(after) => select(connection, NEXT, params![class, limit, name_key(after)]),
+            None => select(connection, LIST, params![class, limit]),
+            Some(after) => select(connection, LIST_AFTER, params![class, limit, name_key(after)]),
         })
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
@@ -12,6 +13,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::SqliteStore;
+use super::reader::STATEMENTS;
+use super::write::PURGE;
 use super::writer::QUEUE;
 use crate::adapters::store::contract::{append_until_acknowledged, at, first, id, revision};
 use crate::app::ports::{Key, KeyTable, Store, WrappedKey};
@@ -242,50 +245,121 @@ async fn refusals_in_a_batch_spare_the_rest_of_it() {
 }
 
 #[tokio::test]
-async fn look_ups_use_an_index() {
+async fn no_statement_walks_a_table_or_sorts() {
     let (_folder, path, _store) = fresh();
     let connection = Connection::open(&path).unwrap();
-    for condition in [
-        "r.id IN (SELECT unhex(value) FROM json_each('[]'))",
-        "r.name_key = 'a'",
-        "r.id = (SELECT record FROM aliases WHERE class = 1 AND kind = 1 AND value = 'x')",
-        "r.id IN (SELECT from_id FROM links WHERE to_id = x'00')",
-        "r.released_at IS NULL AND r.name_key > 'a' ORDER BY r.name_key LIMIT 9",
-    ] {
-        let sql = super::row::select_current!("").replace("?1", "1") + condition;
+    for sql in STATEMENTS.into_iter().chain([PURGE]) {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+        let (mut rows, mut plan) = (statement.raw_query(), Vec::new());
+        while let Some(row) = rows.next().unwrap() {
+            plan.push(row.get::<_, String>(3).unwrap());
+        }
         let plan = plan.join("; ").replace("SCAN json_each", "");
-        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{condition}: {plan}");
+        assert!(plan.contains("SEARCH") && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
     }
 }
 
-/// Marks the child process of the test below, and tells it where the store is.
-const LIMITED: &str = "STRONGROOM_TEST_LIMITED_STORE";
+/// Tells the children of the tests below where the store is; without it they do nothing.
+const CHILD: &str = "STRONGROOM_TEST_STORE";
+
+/// This test program again, in a process of its own, running one ignored test.
+fn child(test: &str, path: &Path, shell: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{shell} exec \"$0\" --exact --ignored --nocapture \"$1\"")])
+        .arg(std::env::current_exe().unwrap())
+        .arg(format!("adapters::store::sqlite::tests::{test}"))
+        .env(CHILD, path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn assert_passed(child: Child) {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn store_of_parent() -> Option<(PathBuf, SqliteStore)> {
+    let path = PathBuf::from(std::env::var_os(CHILD)?);
+    let store = SqliteStore::open(&path).unwrap();
+    Some((path, store))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_write_the_same_file() {
+    let (_folder, path, store) = fresh();
+    store.append(first(1, "/a")).await.unwrap();
+    let children = [(); 3].map(|()| child("sharing_child", &path, "").spawn().unwrap());
+    let store = Arc::new(store);
+    for _ in 0..20 {
+        append_until_acknowledged(store.clone(), 1).await;
+    }
+    children.into_iter().for_each(assert_passed);
+    assert!(history(&path).into_keys().eq(1..=81));
+}
+
+#[tokio::test]
+#[ignore = "only as a child"]
+async fn sharing_child() {
+    let Some((_, store)) = store_of_parent() else { return };
+    let store = Arc::new(store);
+    for _ in 0..20 {
+        append_until_acknowledged(store.clone(), 2).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_process_has_acknowledged_is_there() {
+    let (_folder, path, store) = fresh();
+    store.append(first(1, "/a")).await.unwrap();
+    drop(store);
+    let mut killed = child("endless_child", &path, "").spawn().unwrap();
+    let said = BufReader::new(killed.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut acknowledged = said.filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok());
+    assert!(acknowledged.by_ref().any(|number| number > 300));
+    killed.kill().unwrap();
+    let last = acknowledged.last().unwrap_or(301); // said before the kill was felt
+    killed.wait().unwrap();
+    let numbers: Vec<u64> = history(&path).into_keys().collect();
+    assert!(numbers.len() as u64 >= last, "{} of {last}", numbers.len());
+    assert!(numbers.iter().copied().eq(1..=numbers.len() as u64));
+    let store = SqliteStore::open(&path).unwrap();
+    let current = store.find(Class::Credential, Key::Name("/a")).await.unwrap();
+    assert_eq!(current[0].stamp.number.0, numbers.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "only as a child"]
+async fn endless_child() {
+    let Some((_, store)) = store_of_parent() else { return };
+    let store = Arc::new(store);
+    let endless = |writer| {
+        let store = store.clone();
+        async move {
+            loop {
+                println!("acknowledged {}", append_until_acknowledged(store.clone(), writer).await.0);
+            }
+        }
+    };
+    tokio::join!(tokio::spawn(endless(1)), tokio::spawn(endless(2))).0.unwrap()
+}
 
 /// A limit on the size of files makes the kernel fail real writes. It holds for a whole process, so the
-/// store runs in a child of this test, which lifts the limit in the end.
+/// store runs in a child, which lifts the limit in the end.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_failed_write_is_refused_whole_and_reads_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strongroom.db");
-    let child = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -S -f 1024; exec \"$0\" --exact --ignored --nocapture \"$1\""])
-        .arg(std::env::current_exe().unwrap())
-        .arg("adapters::store::sqlite::tests::limited_child")
-        .env(LIMITED, &path)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    assert_passed(child("limited_child", &path, "trap '' XFSZ; ulimit -S -f 1024;").spawn().unwrap());
 }
 
 #[tokio::test]
-#[ignore = "only as the child of a_failed_write_is_refused_whole_and_reads_go_on"]
+#[ignore = "only as a child"]
 async fn limited_child() {
-    let Some(path) = std::env::var_os(LIMITED).map(PathBuf::from) else { return };
-    let store = SqliteStore::open(&path).unwrap();
+    let Some((path, store)) = store_of_parent() else { return };
     let append = |number: u64| {
         let mut append = revision(Class::Credential, 1, "/a", number);
         append.row.sealed = vec![number as u8; 50_000];

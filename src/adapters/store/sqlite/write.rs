@@ -20,6 +20,7 @@ const WRITE_REVISION: &str = "
     INSERT INTO revisions (record, number, version_id, at, actor, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const WRITE_ALIAS: &str = "INSERT OR IGNORE INTO aliases (record, class, kind, value) VALUES (?1, ?2, ?3, ?4)";
 const RELEASE: &str = "UPDATE records SET released_at = ?2, purge_at = ?3 WHERE id = ?1 AND released_at IS NULL";
+pub(super) const PURGE: &str = "DELETE FROM records WHERE purge_at <= ?1";
 const FREE_ALIASES: &str = "DELETE FROM aliases WHERE record = ?1";
 
 pub(super) enum Write {
@@ -76,7 +77,7 @@ fn write_release(connection: &Connection, ids: &[RecordId], release: Release) ->
 
 /// Revisions, aliases and links go with their record, by the schema.
 fn purge(connection: &Connection, now: Timestamp) -> Result<u64> {
-    let purged = execute(connection, "DELETE FROM records WHERE purge_at <= ?1", [now.as_microsecond()])?;
+    let purged = execute(connection, PURGE, [now.as_microsecond()])?;
     Ok(purged as u64)
 }
 
