@@ -5,3 +5,4 @@
 pub mod adapters;
 pub mod app;
 pub mod domain;
+pub mod server;
