@@ -4,5 +4,8 @@
 
 pub mod adapters;
 pub mod app;
+pub mod config;
 pub mod domain;
+pub mod k8s;
 pub mod server;
+pub mod telemetry;

@@ -149,8 +149,11 @@ async fn names_are_unique_in_their_class_ignoring_ascii_case(store: Arc<dyn Adap
     assert_eq!((what.as_str(), holder), ("credential /shop/Ädb", id(1)));
     store.append(first(3, "/shop/ädb")).await.unwrap(); // only ASCII is folded
     store.append(revision(Class::Service, 4, "/shop/Ädb", 0)).await.unwrap();
-    assert_eq!(found(&*store, Key::Name("/SHOP/Ädb")).await, [(id(1), 1)]);
-    assert_eq!(found(&*store, Key::Name("/shop/%")).await, []);
+    assert_eq!(found(&*store, Key::Names(&["/SHOP/Ädb"])).await, [(id(1), 1)]);
+    assert_eq!(found(&*store, Key::Names(&["/shop/%"])).await, []);
+    let both = found(&*store, Key::Names(&["/shop/ädb", "/nobody's \"name\"", "/SHOP/Ädb", "/shop/Ädb"])).await;
+    assert_eq!(both, [(id(1), 1), (id(3), 1)]);
+    assert_eq!(found(&*store, Key::Names(&[])).await, []);
 }
 
 async fn only_the_expected_revision_is_replaced(store: Arc<dyn Adapter>) {
@@ -226,7 +229,7 @@ async fn a_released_record_keeps_its_name_and_frees_its_aliases(store: Arc<dyn A
     store.release(&[id(1), id(99)], release(0)).await.unwrap();
     assert_eq!(names(&*store, None, 9).await, ["/b"]);
     assert_eq!(titled_so(&*store, "one").await, []);
-    let rows = store.find(Class::Credential, Key::Name("/A")).await.unwrap();
+    let rows = store.find(Class::Credential, Key::Names(&["/A"])).await.unwrap();
     assert_eq!(rows[0].head.released, Some(release(0)));
     assert_eq!(found(&*store, Key::LinksTo(id(7))).await, [(id(1), 1)]);
     let (_, holder) = exists(store.append(first(3, "/a")).await);
@@ -395,7 +398,7 @@ async fn take(store: &dyn Adapter, step: &Step) -> String {
 /// Everything that can be asked, in one comparable answer.
 async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
     let ids: Vec<_> = (0..8).map(id).collect();
-    let mut keys = vec![Key::Ids(&ids), Key::Name("/a"), Key::Name("/B"), Key::Name("/c")];
+    let mut keys = vec![Key::Ids(&ids), Key::Names(&["/a"]), Key::Names(&["/B"]), Key::Names(&["/c"])];
     for kind in [AliasKind::Title, AliasKind::Fingerprint] {
         keys.extend(["x", "X", "y"].map(|value| Key::Alias(kind, value)));
     }

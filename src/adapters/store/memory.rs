@@ -53,9 +53,9 @@ impl Store for MemoryStore {
                 let distinct: HashSet<&RecordId> = ids.iter().collect();
                 distinct.into_iter().filter_map(|id| state.records.get(id)).collect()
             }
-            Key::Name(name) => {
-                let key = name_key(name);
-                state.select(|record| record.name_key == key)
+            Key::Names(names) => {
+                let keys: HashSet<String> = names.iter().map(|name| name_key(name)).collect();
+                state.select(|record| keys.contains(&record.name_key))
             }
             Key::Alias(kind, value) => state.select(|record| {
                 let held = |alias: &Alias| alias.kind == kind && alias.value == value;

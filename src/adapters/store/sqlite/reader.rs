@@ -20,6 +20,7 @@ const IDLE: usize = 16;
 const BY_ID: &str = select_current!("r.id = ?2");
 const BY_IDS: &str = select_current!("r.id IN (SELECT unhex(value) FROM json_each(?2))");
 const BY_NAME: &str = select_current!("r.name_key = ?2");
+const BY_NAMES: &str = select_current!("r.name_key IN (SELECT value FROM json_each(?2))");
 const BY_ALIAS: &str =
     select_current!("r.id = (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value = ?3)");
 const BY_LINK: &str = select_current!("r.id IN (SELECT from_id FROM links WHERE to_id = ?2)");
@@ -27,7 +28,7 @@ const LIST: &str = select_current!("r.released_at IS NULL ORDER BY r.name_key LI
 const LIST_AFTER: &str = select_current!("r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 7] = [BY_ID, BY_IDS, BY_NAME, BY_ALIAS, BY_LINK, LIST, LIST_AFTER];
+pub(super) const STATEMENTS: [&str; 8] = [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_LINK, LIST, LIST_AFTER];
 
 pub(super) struct Readers {
     path: PathBuf,
@@ -45,7 +46,8 @@ impl Readers {
             Key::Ids([]) => Ok(Vec::new()),
             Key::Ids([id]) => select(connection, BY_ID, params![class, id.bytes()]),
             Key::Ids(ids) => select(connection, BY_IDS, params![class, hex_array(ids)]),
-            Key::Name(name) => select(connection, BY_NAME, params![class, name_key(name)]),
+            Key::Names([name]) => select(connection, BY_NAME, params![class, name_key(name)]),
+            Key::Names(names) => select(connection, BY_NAMES, params![class, json_array(names)]),
             Key::Alias(kind, value) => select(connection, BY_ALIAS, params![class, row::alias_number(kind), value]),
             Key::LinksTo(id) => select(connection, BY_LINK, params![class, id.bytes()]),
         })
@@ -106,4 +108,9 @@ fn select(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec
 fn hex_array(ids: &[RecordId]) -> String {
     let quoted: Vec<String> = ids.iter().map(|id| format!("\"{}\"", id.hex())).collect();
     format!("[{}]", quoted.join(","))
+}
+
+fn json_array(names: &[&str]) -> String {
+    let keys: Vec<serde_json::Value> = names.iter().map(|name| name_key(name).into()).collect();
+    serde_json::Value::from(keys).to_string()
 }

@@ -129,7 +129,7 @@ async fn everything_acknowledged_is_in_a_crash_image() {
         assert_eq!(stored, acknowledged);
         assert_eq!(again.store_id().await.unwrap(), store.store_id().await.unwrap());
         assert_eq!(again.data_keys().await.unwrap(), store.data_keys().await.unwrap());
-        let last = again.find(Class::Credential, Key::Name("/A")).await.unwrap();
+        let last = again.find(Class::Credential, Key::Names(&["/A"])).await.unwrap();
         assert_eq!(last[0].stamp.number.0, 65);
     }
 }
@@ -326,7 +326,7 @@ async fn what_a_killed_process_has_acknowledged_is_there() {
     assert!(numbers.len() as u64 >= last, "{} of {last}", numbers.len());
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u64));
     let store = SqliteStore::open(&path).unwrap();
-    let current = store.find(Class::Credential, Key::Name("/a")).await.unwrap();
+    let current = store.find(Class::Credential, Key::Names(&["/a"])).await.unwrap();
     assert_eq!(current[0].stamp.number.0, numbers.len() as u64);
 }
 

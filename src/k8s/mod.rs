@@ -1,0 +1,4 @@
+//! The Kubernetes edge. It translates between the API server and `app`, and never names a REST dialect or an adapter.
+
+/// The four custom resources.
+pub mod crd;
