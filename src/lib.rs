@@ -7,4 +7,5 @@ pub mod app;
 pub mod config;
 pub mod domain;
 pub mod k8s;
+pub mod server;
 pub mod telemetry;
