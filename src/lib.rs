@@ -2,5 +2,6 @@
 //!
 //! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
+pub mod adapters;
 pub mod app;
 pub mod domain;
