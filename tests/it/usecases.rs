@@ -357,8 +357,7 @@ async fn a_certificate_is_renewed_in_time_and_the_old_one_still_serves() {
 #[tokio::test]
 async fn the_roots_of_own_certificates_overlap() {
     let room = room().await;
-    let lifetimes =
-        own::Lifetimes { authority: SignedDuration::from_hours(90), leaf: SignedDuration::from_hours(9) };
+    let lifetimes = own::Lifetimes { authority: SignedDuration::from_hours(90), leaf: SignedDuration::from_hours(9) };
     let names = [AlternativeName::Dns("localhost".into())];
     let own = &room.app.own;
     let old = own.roots("test", lifetimes).await.unwrap();
