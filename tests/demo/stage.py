@@ -220,9 +220,12 @@ class Strongroom:
                 list(map(str, command)), env={**environment, **more_environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         until(self.ready, 30, lambda: f"strongroom is ready ({self.why})")
 
-    def ready(self):
+    def check_alive(self):
         if (code := self.process.poll()) is not None:
             raise NotSeen(f"strongroom ended with {code}")
+
+    def ready(self):
+        self.check_alive()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=2) as answer:
                 return answer.status == 200
