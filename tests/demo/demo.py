@@ -237,9 +237,9 @@ def main():
         signal.signal(number, interrupted)
     work, begun, failed = None, [], True
     try:
-        binary = build()
         work = workplace()
         cluster = Theirs(work, chosen.context) if chosen.context else Throwaway(work)
+        binary = build(cluster)
         begun.append(cluster.down)
         cluster.up()
         strongroom = Strongroom(binary, work, cluster)

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -101,6 +100,12 @@ class Throwaway:
             self.environment.pop(port, None)
         self.work = work
 
+    def prepare(self):
+        """Builds what is not built yet, beside whoever called."""
+        if not (BIN / "kube-apiserver").exists():
+            say("building kube-apiserver, etcd and kubectl from their Go modules at the same time: about 6 minutes, once")
+        return subprocess.Popen([ROOT / "tests/cluster/cluster", "build", "control-plane"], env=self.environment, stdin=subprocess.DEVNULL)
+
     def run(self, *arguments):
         command = [ROOT / "tests/cluster/cluster", *arguments]
         # A session of its own: Ctrl-C is for us, and we decide in which order things end.
@@ -163,13 +168,18 @@ class Theirs:
     ours = ("credentials", "services", "certificateauthorities", "clientcredentials")
 
     def __init__(self, work, context):
-        self.context, self.work = context, work
-        program = shutil.which("kubectl") or BIN / "kubectl"
+        self.context = context
+        program = shutil.which("kubectl")
+        if program is None:
+            raise NotSeen("kubectl is missing, which a context of yours needs: https://kubernetes.io/docs/tasks/tools")
         self.kubectl = Kubectl(program, f"--context={context}", cache=work / "kubectl-cache")
         self.touched = False
 
-    def up(self):
+    def prepare(self):
+        """Nothing to build; but a wrong name should be known before minutes of building."""
         self.server = self.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}").strip()
+
+    def up(self):
         say(f"Using the context '{self.context}' ({self.server}) with your rights: installing CRDs, two webhook")
         say("configurations and the namespace shop there, and removing them at the end.")
         host = re.sub(r"^https?://|[:/][^\]]*$", "", self.server)
@@ -252,27 +262,24 @@ class Strongroom:
             self.kill()
 
 
-def build():
-    """Both at once: each has stretches that keep one core busy and the other idle."""
-    made = BIN / "kube-apiserver"
+def build(cluster):
+    """Strongroom, and beside it what the cluster needs: each has stretches that keep one core busy and the other idle."""
     if not (ROOT / "target/debug/strongroom").exists():
         say("building Strongroom with cargo: about 5 minutes the first time, seconds afterwards")
-    if not made.exists():
-        say("building kube-apiserver, etcd and kubectl from their Go modules at the same time: about 6 minutes, once")
-    control_plane = subprocess.Popen([ROOT / "tests/cluster/cluster", "build", "control-plane"], env={**os.environ, "CLUSTER_BIN": str(BIN)}, stdin=subprocess.DEVNULL)
+    beside = cluster.prepare()
     try:
         command = ["cargo", "build", "--locked", "--bin", "strongroom", "--message-format=json-render-diagnostics"]
         cargo = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
         if cargo.returncode:
             raise NotSeen("cargo build failed")
-        if control_plane.wait():
+        if beside and beside.wait():
             raise NotSeen("the control plane could not be built")
     finally:
-        if control_plane.poll() is None:
-            control_plane.terminate()
+        if beside and beside.poll() is None:
+            beside.terminate()
     messages = (json.loads(line) for line in cargo.stdout.splitlines() if line.startswith("{"))
     binary = [message["executable"] for message in messages if message.get("executable")][-1]
-    seen("Strongroom and the control plane are built")
+    seen("everything is built")
     return binary
 
 
@@ -285,13 +292,14 @@ def workplace():
 def clear(work, failed):
     """Logs hold no secrets and stay when something went wrong; everything else goes."""
     kept = ROOT / "target/demo/last-failure"
-    if failed:
+    logs = list(work.glob("**/*.log"))
+    if failed and logs:
         shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
-        for log in work.glob("**/*.log"):
+        kept.mkdir()
+        for log in logs:
             shutil.copy(log, kept)
-        tail = (kept / "strongroom.log").read_text().splitlines()[-25:] if (kept / "strongroom.log").exists() else []
+        ours = kept / "strongroom.log"
+        tail = ours.read_text().splitlines()[-25:] if ours.exists() else []
         say("\n".join(f"  | {line}" for line in tail))
         say(f"The logs are in {shown(kept)}.")
     shutil.rmtree(work, ignore_errors=True)
-    sys.stdout.flush()
