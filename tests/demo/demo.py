@@ -13,7 +13,10 @@ import sys
 import time
 
 from caller import Caller, decoded, digest, masked
-from stage import ROOT, STARTED, NotSeen, Strongroom, Theirs, Throwaway, build, clear, say, seen, shown, until, workplace
+from clusters import Theirs, Throwaway
+from process import Strongroom, build
+from stage import ROOT, STARTED, NotSeen, say, seen, shown, until
+from workplace import clear, workplace
 
 SAMPLES = ROOT / "manifests/samples"
 SHOP = ("-n", "shop")
