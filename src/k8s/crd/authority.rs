@@ -123,7 +123,7 @@ impl Key {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Issuance {
-    /// The longest validity that it gives a certificate; longer requests are cut to it. Absent: until it expires itself.
+    /// The longest validity that it signs; a request for more is refused. Absent: until it expires itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = (
         "duration(self) >= duration('1m') && duration(self) <= duration('876000h')",
@@ -131,8 +131,8 @@ pub struct Issuance {
     ))]
     pub max_validity: Option<GoDuration>,
 
-    /// The DNS names that it puts into certificates: `orders.shop.svc`, or `*.shop.svc`, where the star stands for one
-    /// label. A request with any other DNS name is refused. Absent: any DNS name.
+    /// The names that it signs: `orders.shop.svc`, or `*.shop.svc`, where the star stands for exactly one label. A request
+    /// with any other name, or with an IP address, is refused. Absent: any name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "set"))]
     pub allowed_dns_names: Vec<DnsPattern>,

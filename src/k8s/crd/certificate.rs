@@ -47,7 +47,7 @@ text!(
 );
 
 text!(
-    /// A DNS name, an IP address, an email address or a URI.
+    /// A DNS name or an IP address.
     AlternativeName,
     {
         "type": "string",
@@ -55,10 +55,10 @@ text!(
         "maxLength": 253,
         "x-kubernetes-validations": [{
             "rule": concat!(
-                "isIP(self) || (self.contains('://') && isURL(self)) || self.matches('^[^@\\\\s]+@[-.A-Za-z0-9]+$') || ",
-                "self.matches('^([*][.])?[_A-Za-z0-9]([-_A-Za-z0-9]*[_A-Za-z0-9])?([.][_A-Za-z0-9]([-_A-Za-z0-9]*[_A-Za-z0-9])?)*$')",
+                "isIP(self) || self.matches('^([*][.])?[_A-Za-z0-9]([-_A-Za-z0-9]{0,61}[_A-Za-z0-9])?",
+                "([.][_A-Za-z0-9]([-_A-Za-z0-9]{0,61}[_A-Za-z0-9])?)*$')",
             ),
-            "message": "alternativeNames holds DNS names (*.example.org too), IP addresses, email addresses and URIs",
+            "message": "alternativeNames holds DNS names (*.example.org too) and IP addresses",
         }],
     }
 );
@@ -119,7 +119,7 @@ pub enum KeyAlgorithm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum KeyUsage {
     DigitalSignature,
-    NonRepudiation,
+    ContentCommitment,
     KeyEncipherment,
     DataEncipherment,
     KeyAgreement,

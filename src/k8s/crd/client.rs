@@ -51,8 +51,6 @@ use super::target::Target;
         .message("authorityRef is for type X509 only").field_path(".authorityRef").reason(Reason::FieldValueForbidden),
     validation = Rule::new("self.type == 'X509' || !has(self.ttl)")
         .message("ttl is for type X509 only").field_path(".ttl").reason(Reason::FieldValueForbidden),
-    validation = Rule::new("duration(self.?ttl.orValue('8760h')) == duration(oldSelf.?ttl.orValue('8760h'))")
-        .message("ttl cannot be changed, because it is in the client's certificate: make a new ClientCredential").field_path(".ttl"),
     // Written over the whole spec: a rule on the field itself would not run when somebody removes the field, which
     // would make a revoked client active again.
     validation = Rule::new("oldSelf.?state.orValue('Active') != 'Revoked' || self.?state.orValue('Active') == 'Revoked'")
@@ -67,20 +65,17 @@ pub struct ClientCredentialSpec {
     #[serde(rename = "type")]
     pub kind: ClientType,
 
-    /// X509: common name of the certificate, required. It cannot be changed.
+    /// X509: common name of the certificate, required. A change of this, of ttl or of authorityRef issues a new
+    /// certificate; the one before stays accepted until it expires.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = (
-        "self == oldSelf",
-        "commonName cannot be changed, because it is in the client's certificate: make a new ClientCredential"
-    ))]
     pub common_name: Option<SubjectText<64>>,
 
-    /// X509: how long the certificate is valid, such as `2160h`, from one minute to 100 years. Default `8760h` (a year).
-    /// The authority may allow less. It cannot be changed.
+    /// X509: how long the certificate is valid, such as `2160h`, from ten minutes to 100 years. Default `8760h` (a year).
+    /// When two thirds are over, the next one is issued and put into the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = (
-        "duration(self) >= duration('1m') && duration(self) <= duration('876000h')",
-        "ttl must be between 1m and 876000h"
+        "duration(self) >= duration('10m') && duration(self) <= duration('876000h')",
+        "ttl must be between 10m and 876000h"
     ))]
     pub ttl: Option<GoDuration>,
 
@@ -89,12 +84,8 @@ pub struct ClientCredentialSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<ClientState>,
 
-    /// X509: the CertificateAuthority that issues the certificate, required. It cannot be changed.
+    /// X509: the CertificateAuthority that issues the certificate, required.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = (
-        "self == oldSelf",
-        "authorityRef cannot be changed, because that authority signed the client's certificate: make a new ClientCredential"
-    ))]
     pub authority_ref: Option<LocalReference>,
 
     /// The Secret for the caller: username and password, or tls.crt, tls.key and ca.crt. There is always one.

@@ -91,13 +91,14 @@ pub struct Generate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
 
-    /// Certificate: the names that it is valid for: DNS names, IP addresses, email addresses, URIs.
+    /// Certificate: the names that it is valid for: DNS names (`*.example.org` too) and IP addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), extend("x-kubernetes-list-type" = "set"))]
     pub alternative_names: Vec<AlternativeName>,
 
-    /// Certificate: key usages: DigitalSignature, NonRepudiation, KeyEncipherment, DataEncipherment (these two with RSA
-    /// keys only), KeyAgreement, EncipherOnly, DecipherOnly. Default: no key usage extension.
+    /// Certificate: key usages: DigitalSignature, ContentCommitment (also called non-repudiation), KeyEncipherment and
+    /// DataEncipherment (these two with RSA keys only), KeyAgreement, EncipherOnly, DecipherOnly.
+    /// Default: DigitalSignature, with an RSA key KeyEncipherment too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7), extend("x-kubernetes-list-type" = "set"))]
     pub key_usage: Vec<KeyUsage>,
@@ -113,7 +114,7 @@ pub struct Generate {
     pub key_algorithm: Option<KeyAlgorithm>,
 
     /// Certificate: how long it is valid, such as `2160h`, from one minute to 100 years. Default `8760h` (a year).
-    /// An authority's `issuance.maxValidity` and its own end may allow less.
+    /// Longer than the authority's `issuance.maxValidity`, or beyond its own end, is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = (
         "duration(self) >= duration('1m') && duration(self) <= duration('876000h')",
