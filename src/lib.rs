@@ -8,5 +8,6 @@ pub mod app;
 pub mod config;
 pub mod domain;
 pub mod k8s;
+pub mod runtime;
 pub mod server;
 pub mod telemetry;

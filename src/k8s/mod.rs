@@ -2,3 +2,4 @@
 
 /// The four custom resources.
 pub mod crd;
+pub mod rights;

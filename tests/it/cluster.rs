@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config, ResourceExt};
+use strongroom::k8s::crd::Credential;
 use tokio::sync::OnceCell;
 
 static HOME: OnceLock<PathBuf> = OnceLock::new();
@@ -125,4 +126,25 @@ fn up(home: &Path) -> bool {
     let said = BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut answer);
     std::mem::forget(guard);
     said.is_ok() && answer == "up\n"
+}
+
+/// What the other tests rely on when they speak of namespaces and of API writes.
+#[tokio::test]
+async fn the_cluster_deletes_a_namespace_with_resources_and_logs_it() {
+    let client = client().await;
+    controllers(&client).await;
+    let namespace = namespace(&client, "deleted").await;
+    let spec = serde_json::json!({"type": "Value", "source": {"stored": {}}});
+    let credential = Credential::new("left", serde_json::from_value(spec).expect("a spec"));
+    let credentials: Api<Credential> = Api::namespaced(client.clone(), &namespace);
+    credentials.create(&PostParams::default(), &credential).await.expect("a Credential");
+
+    let namespaces: Api<Namespace> = Api::all(client);
+    let uid = namespaces.get(&namespace).await.expect("there").uid().expect("a uid");
+    namespaces.delete(&namespace, &DeleteParams::default()).await.expect("deleted");
+    let gone = await_condition(namespaces, &namespace, conditions::is_deleted(&uid));
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("gone in time").expect("a watch");
+    let log = fs::read_to_string(audit_log()).expect("an audit log");
+    let deleted = |line: &str| line.contains(&namespace) && line.contains("\"verb\":\"delete\"");
+    assert!(log.lines().any(deleted), "no deletion of {namespace} in the log");
 }

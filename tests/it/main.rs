@@ -3,3 +3,5 @@
 mod cluster;
 mod crd_rules;
 mod house;
+mod process;
+mod usecases;
