@@ -3,6 +3,7 @@
 //! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
 pub mod adapters;
+pub mod api;
 pub mod app;
 pub mod config;
 pub mod domain;
