@@ -1,5 +1,6 @@
 //! Everything in one binary: each further one would link the whole again.
 
+mod alone;
 mod cluster;
 mod crd_rules;
 mod house;
