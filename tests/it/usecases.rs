@@ -103,6 +103,16 @@ fn request(name: &str, role: Role, issuer: Issuer, validity: SignedDuration) -> 
 }
 
 impl Room {
+    async fn create(&self, draft: credentials::Draft) -> Result<Entry<Credential>, Error> {
+        let place = self.app.credentials.require_creatable(&admin(), Some(&draft.title)).await?;
+        self.app.credentials.create(&admin(), place, draft).await
+    }
+
+    async fn put(&self, id: &str, draft: services::Draft) -> Result<services::View, Error> {
+        let slot = self.app.services.require_writable(&admin(), id).await?;
+        self.app.services.put(&admin(), slot, draft).await
+    }
+
     async fn credential(&self, name: &str, wish: Wish) -> Entry<Credential> {
         self.app.credentials.converge(&owner("Credential", name), wish, None, KEEP).await.expect("a credential")
     }
