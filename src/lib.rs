@@ -3,5 +3,7 @@
 //! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
 pub mod app;
+pub mod config;
 pub mod domain;
 pub mod k8s;
+pub mod telemetry;

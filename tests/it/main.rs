@@ -1,4 +1,5 @@
-//! The one integration binary: every further one would link Strongroom again.
+//! Everything in one binary: each further one would link the whole again.
 
 mod cluster;
 mod crd_rules;
+mod house;

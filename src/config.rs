@@ -1,0 +1,375 @@
+//! Settings: from flags, the environment and a YAML file, in that order of strength, as parsed types.
+//! Reads the file and the environment's names when asked; opens nothing else.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use crate::domain::authority::AlternativeName;
+
+const ENVIRONMENT: &str = "STRONGROOM_";
+
+/// Credentials for everything that runs on, beside and outside a Kubernetes cluster.
+#[derive(Debug, Parser)]
+#[command(name = "strongroom", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Every flag can also be given as an environment variable (STRONGROOM_ and the flag in \
+capitals) or in the YAML file of --config (the flag in camelCase). Flags are strongest, the file is weakest.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator, the admission webhook and the REST server against a Kubernetes cluster
+    Run(Given),
+    /// Run the REST server alone; no cluster is needed
+    Serve(Given),
+    /// Make client credentials without a cluster
+    Client {
+        #[command(subcommand)]
+        command: ClientCommand,
+    },
+    /// Print the custom resource definitions as YAML
+    Crds,
+    /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails
+    Check(Given),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Make one, print its password once, and never again
+    Create {
+        /// Its user name: 1 to 64 letters, digits and -_.@
+        name: String,
+        /// It may do everything over REST, not only read the service of its own name
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What was given, on the command line, in the environment or in the file. Nothing is required.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Given {
+    /// YAML file with settings
+    #[arg(long, env = "STRONGROOM_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Folder of the store, the key and the REST server's root certificate [default: /var/lib/strongroom]
+    #[arg(long, env = "STRONGROOM_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Local root key, made with mode 0400 on first start [default: <data-dir>/strongroom.key]
+    #[arg(long, env = "STRONGROOM_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// Address of the REST server [default: 127.0.0.1:8443]
+    #[arg(long, env = "STRONGROOM_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
+    /// Serve REST without TLS; refused unless --listen is a loopback address
+    #[arg(long, env = "STRONGROOM_PLAIN_HTTP", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub plain_http: Option<bool>,
+
+    /// REST server's certificate chain, PEM, read again when it changes [default: one that Strongroom makes]
+    #[arg(long, env = "STRONGROOM_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Key of --tls-cert, PEM
+    #[arg(long, env = "STRONGROOM_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Host name or address in the REST certificate that Strongroom makes; may be repeated
+    /// [default: localhost, 127.0.0.1, ::1]
+    #[arg(long, env = "STRONGROOM_TLS_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub tls_name: Option<Vec<String>>,
+
+    /// Address of the admission webhook [default: 0.0.0.0:9443]
+    #[arg(long, env = "STRONGROOM_WEBHOOK_LISTEN", value_name = "ADDRESS")]
+    pub webhook_listen: Option<SocketAddr>,
+
+    /// Host name or address by which the API server calls the webhook; may be repeated
+    /// [default: strongroom-webhook.strongroom-system.svc]
+    #[arg(long, env = "STRONGROOM_WEBHOOK_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub webhook_name: Option<Vec<String>>,
+
+    /// Name of the webhook configurations whose caBundle Strongroom keeps [default: strongroom]
+    #[arg(long, env = "STRONGROOM_WEBHOOK_CONFIG", value_name = "NAME")]
+    pub webhook_config: Option<String>,
+
+    /// Address of /healthz, /readyz and /metrics: plain HTTP, nothing secret [default: 127.0.0.1:8081]
+    #[arg(long, env = "STRONGROOM_ADMIN_LISTEN", value_name = "ADDRESS")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// Context of the kubeconfig [default: the current one; in a cluster, the ServiceAccount]
+    #[arg(long, env = "STRONGROOM_KUBE_CONTEXT", value_name = "NAME")]
+    pub kube_context: Option<String>,
+
+    /// Audience that ServiceAccount tokens of REST callers must carry [default: strongroom.dev]
+    #[arg(long, env = "STRONGROOM_TOKEN_AUDIENCE", value_name = "NAME")]
+    pub token_audience: Option<String>,
+
+    /// How long the record of a deleted resource is kept, unless the resource says so itself, such as
+    /// 720h [default: 720h]
+    #[arg(long, env = "STRONGROOM_RETAIN_FOR", value_name = "DURATION")]
+    pub retain_for: Option<String>,
+
+    /// Filter of the log: error, warn, info, debug, trace, or directives such as strongroom=debug [default: info]
+    #[arg(long, env = "STRONGROOM_LOG_LEVEL", value_name = "FILTER")]
+    pub log_level: Option<String>,
+
+    /// Form of the log [default: text]
+    #[arg(long, env = "STRONGROOM_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// A pair of PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+}
+
+/// How REST callers are met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestTls {
+    Plain,
+    Files(CertificateFiles),
+    Own(Vec<AlternativeName>),
+}
+
+/// Complete and valid.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub key_file: PathBuf,
+    pub listen: SocketAddr,
+    pub rest_tls: RestTls,
+    pub webhook_listen: SocketAddr,
+    pub webhook_names: Vec<AlternativeName>,
+    pub webhook_config: String,
+    pub admin_listen: SocketAddr,
+    pub kube_context: Option<String>,
+    pub token_audience: String,
+    pub retain_for: SignedDuration,
+    pub log_level: String,
+    pub log_format: LogFormat,
+}
+
+/// A setting that cannot be used; names the setting.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused(why.into()))
+}
+
+impl Given {
+    /// Adds the file's settings below these, applies defaults and checks everything.
+    pub fn settle(self, environment: impl Iterator<Item = OsString>) -> Result<Settings, Refused> {
+        refuse_unknown(environment)?;
+        let file = self.config.as_deref().map(read).transpose()?.unwrap_or_default();
+        Settings::try_from(self.over(file))
+    }
+
+    fn over(self, file: Self) -> Self {
+        macro_rules! stronger {
+            ($($field:ident)+) => { Self { config: self.config, $($field: self.$field.or(file.$field)),+ } };
+        }
+        stronger!(
+            data_dir key_file listen plain_http tls_cert tls_key tls_name webhook_listen webhook_name
+            webhook_config admin_listen kube_context token_audience retain_for log_level log_format
+        )
+    }
+}
+
+fn read(path: &Path) -> Result<Given, Refused> {
+    let said = |why: &dyn std::fmt::Display| Refused(format!("--config {}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| said(&error))?;
+    // An empty file is a valid file without settings.
+    let given: Option<Given> = serde_yaml::from_str(&text).map_err(|error| said(&error))?;
+    Ok(given.unwrap_or_default())
+}
+
+/// A misspelt variable would otherwise be ignored in silence.
+fn refuse_unknown(names: impl Iterator<Item = OsString>) -> Result<(), Refused> {
+    let command = Given::augment_args(clap::Command::new("strongroom"));
+    let known: Vec<&str> = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    for name in names {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(ENVIRONMENT)) else { continue };
+        if !known.contains(&name) && !is_service_link(name) {
+            return refuse(format!("{name} is not a setting; `strongroom run --help` lists them"));
+        }
+    }
+    Ok(())
+}
+
+/// Kubernetes puts such variables into every pod beside a Service that is called strongroom.
+fn is_service_link(name: &str) -> bool {
+    name.contains("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.contains("_PORT_")
+        || name.ends_with("_PORT")
+}
+
+impl TryFrom<Given> for Settings {
+    type Error = Refused;
+
+    fn try_from(given: Given) -> Result<Self, Refused> {
+        let data_dir = given.data_dir.clone().unwrap_or_else(|| PathBuf::from("/var/lib/strongroom"));
+        let listen = given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
+        Ok(Self {
+            key_file: given.key_file.clone().unwrap_or_else(|| data_dir.join("strongroom.key")),
+            rest_tls: rest_tls(&given, listen)?,
+            webhook_listen: given.webhook_listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 9443))),
+            webhook_names: names(
+                "--webhook-name",
+                given.webhook_name.as_deref(),
+                &["strongroom-webhook.strongroom-system.svc"],
+            )?,
+            webhook_config: given.webhook_config.unwrap_or_else(|| "strongroom".into()),
+            admin_listen: given.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
+            kube_context: given.kube_context,
+            token_audience: given.token_audience.unwrap_or_else(|| "strongroom.dev".into()),
+            retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
+            log_level: given.log_level.unwrap_or_else(|| "info".into()),
+            log_format: given.log_format.unwrap_or(LogFormat::Text),
+            data_dir,
+            listen,
+        })
+    }
+}
+
+fn rest_tls(given: &Given, listen: SocketAddr) -> Result<RestTls, Refused> {
+    let files = match (&given.tls_cert, &given.tls_key) {
+        (Some(chain), Some(key)) => Some(CertificateFiles { chain: chain.clone(), key: key.clone() }),
+        (None, None) => None,
+        (Some(_), None) => return refuse("--tls-cert needs --tls-key beside it"),
+        (None, Some(_)) => return refuse("--tls-key needs --tls-cert beside it"),
+    };
+    match (given.plain_http.unwrap_or(false), files) {
+        (true, Some(_)) => refuse("--plain-http and --tls-cert contradict each other"),
+        (true, None) if !listen.ip().is_loopback() => {
+            refuse(format!("--plain-http is for loopback addresses only, and --listen is {listen}"))
+        }
+        (true, None) => Ok(RestTls::Plain),
+        (false, Some(files)) => Ok(RestTls::Files(files)),
+        (false, None) => {
+            names("--tls-name", given.tls_name.as_deref(), &["localhost", "127.0.0.1", "::1"]).map(RestTls::Own)
+        }
+    }
+}
+
+fn names(flag: &str, given: Option<&[String]>, default: &[&str]) -> Result<Vec<AlternativeName>, Refused> {
+    let texts = given.map_or_else(|| default.iter().map(ToString::to_string).collect(), <[String]>::to_vec);
+    if texts.is_empty() {
+        return refuse(format!("{flag} needs at least one name"));
+    }
+    let parse = |text: &String| {
+        AlternativeName::parse(text).ok_or_else(|| Refused(format!("{flag}: {text:?} is no host name or address")))
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn retain_for(text: &str) -> Result<SignedDuration, Refused> {
+    match text.parse::<SignedDuration>() {
+        Ok(duration) if !duration.is_negative() => Ok(duration),
+        _ => refuse(format!("--retain-for: {text:?} is no duration such as 720h or 30m")),
+    }
+}
+
+/// How long a stopping process waits for what is under way.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(arguments: &[&str]) -> Given {
+        let line = ["strongroom", "serve"].into_iter().chain(arguments.iter().copied());
+        match Cli::try_parse_from(line).expect("a command line").command {
+            Command::Serve(given) => given,
+            _ => unreachable!("serve was asked for"),
+        }
+    }
+
+    fn settle(arguments: &[&str]) -> Result<Settings, String> {
+        given(arguments).settle(std::iter::empty()).map_err(|error| error.to_string())
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("strongroom.yaml");
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (dir, path)
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let settings = settle(&[]).unwrap();
+        assert_eq!(settings.key_file, Path::new("/var/lib/strongroom/strongroom.key"));
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8443");
+        assert!(matches!(settings.rest_tls, RestTls::Own(names) if names.len() == 3));
+    }
+
+    #[test]
+    fn flags_are_stronger_than_the_file() {
+        let (_dir, path) = file("listen: 127.0.0.1:1\nadminListen: 127.0.0.1:2\ndataDir: /d\n");
+        let settings = settle(&["--config", &path, "--listen", "127.0.0.1:3"]).unwrap();
+        assert_eq!(settings.listen.port(), 3);
+        assert_eq!(settings.admin_listen.port(), 2);
+        assert_eq!(settings.key_file, Path::new("/d/strongroom.key"));
+    }
+
+    #[test]
+    fn what_is_unknown_or_malformed_is_refused_by_its_name() {
+        let (_dir, unknown) = file("lisen: 127.0.0.1:1\n");
+        assert!(settle(&["--config", &unknown]).unwrap_err().contains("lisen"));
+        let (_dir, malformed) = file("listen: nowhere\n");
+        assert!(settle(&["--config", &malformed]).unwrap_err().contains("listen"));
+        let (_dir, empty) = file("");
+        assert!(settle(&["--config", &empty]).is_ok());
+        assert!(settle(&["--retain-for", "soon"]).unwrap_err().contains("--retain-for"));
+        assert!(settle(&["--tls-name", "a b"]).unwrap_err().contains("--tls-name"));
+        assert!(settle(&["--tls-cert", "x"]).unwrap_err().contains("--tls-key"));
+        assert!(settle(&["--config", "/nowhere.yaml"]).unwrap_err().contains("/nowhere.yaml"));
+        let names = ["STRONGROOM_LISEN".into(), "HOME".into()];
+        let error = given(&[]).settle(names.into_iter()).unwrap_err();
+        assert!(error.to_string().contains("STRONGROOM_LISEN"));
+        let flag = Cli::try_parse_from(["strongroom", "serve", "--listen", "nowhere"]).unwrap_err();
+        assert!(flag.to_string().contains("--listen"));
+    }
+
+    #[test]
+    fn known_variables_and_those_of_kubernetes_are_accepted() {
+        let names = ["STRONGROOM_LISTEN", "STRONGROOM_PORT", "STRONGROOM_PORT_443_TCP", "STRONGROOM_SERVICE_HOST"];
+        assert!(given(&[]).settle(names.into_iter().map(OsString::from)).is_ok());
+    }
+
+    #[test]
+    fn plain_http_stays_on_loopback() {
+        assert!(matches!(settle(&["--plain-http"]).unwrap().rest_tls, RestTls::Plain));
+        let error = settle(&["--plain-http", "--listen", "0.0.0.0:80"]).unwrap_err();
+        assert!(error.contains("--plain-http") && error.contains("0.0.0.0:80"));
+    }
+}

@@ -1,0 +1,63 @@
+"""A caller outside the cluster, with curl. Secrets go to curl on its standard input or in files that only we can read,
+never on its command line, where every process on the machine could see them."""
+import base64
+import hashlib
+import json
+import subprocess
+
+from stage import NotSeen, shown
+
+HIDDEN = "•••"
+
+
+def decoded(secret):
+    return {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
+
+
+def digest(pairs):
+    """What is compared, so that a failure cannot print a value."""
+    return hashlib.sha256(json.dumps(pairs, sort_keys=True).encode()).hexdigest()
+
+
+def masked(answer):
+    if isinstance(answer, dict):
+        return {key: {name: HIDDEN for name in value} if key == "credential_pairs" and isinstance(value, dict) else masked(value) for key, value in answer.items()}
+    return [masked(item) for item in answer] if isinstance(answer, list) else answer
+
+
+class Caller:
+    def __init__(self, strongroom, work):
+        self.url, self.work = strongroom.url, work
+        self.authority = strongroom.data / "ca.crt"
+
+    def curl(self, path, *options, user=None, body=None):
+        """The status and the JSON answer."""
+        command = ["curl", "-sS", "--max-time", "10", "--cacert", str(self.authority), "-w", "\n%{http_code}", "-K", "-", *map(str, options)]
+        secret = f'user = "{quoted(user)}"\n' if user else ""
+        if body is not None:
+            secret += f'header = "Content-Type: application/json"\ndata = "{quoted(json.dumps(body))}"\n'
+        done = subprocess.run([*command, self.url + path], input=secret, capture_output=True, text=True)
+        if done.returncode:
+            raise NotSeen(f"curl {path}: {done.stderr.strip()}")
+        text, _, status = done.stdout.rpartition("\n")
+        try:
+            return int(status), json.loads(text)
+        except ValueError:
+            return int(status), text
+
+    def line(self, path, how):
+        return f"curl --cacert {shown(self.authority)} {how} {self.url}{path}"
+
+    def certificate(self, pairs, name):
+        """Certificate and key from the client's Secret, as files for curl."""
+        made = {}
+        for key in ("tls.crt", "tls.key"):
+            path = self.work / f"{name}.{key.split('.')[1]}"
+            path.touch(mode=0o600)
+            path.write_text(pairs[key])
+            made[key] = path
+        return made["tls.crt"], made["tls.key"]
+
+
+def quoted(text):
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
