@@ -2,3 +2,5 @@
 
 /// The four custom resources.
 pub mod crd;
+/// What the API server asks before it accepts a pod or a custom resource.
+pub mod webhook;
