@@ -2,8 +2,10 @@
 //!
 //! `domain` decides, `app` does, everything else translates. The map is docs/architecture.md.
 
+pub mod adapters;
 pub mod app;
 pub mod config;
 pub mod domain;
 pub mod k8s;
+pub mod server;
 pub mod telemetry;

@@ -168,7 +168,9 @@ async fn what_the_guides_show_is_accepted() {
 async fn every_sample_is_accepted() {
     let client = cluster::client().await;
     let namespace = cluster::namespace(&client, "samples").await;
-    for mut sample in samples() {
+    let samples = samples();
+    assert!(!samples.is_empty());
+    for mut sample in samples {
         let kind = sample.types.as_ref().map(|types| types.kind.clone()).expect("a kind");
         let name = sample.metadata.name.clone().expect("a name");
         sample.metadata.namespace = Some(namespace.clone());
