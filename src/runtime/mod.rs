@@ -4,7 +4,9 @@ mod check;
 mod client;
 mod foundation;
 mod kubernetes;
-
+mod operator;
+mod rest;
+mod serve;
 
 
 use std::process::ExitCode;

@@ -55,7 +55,10 @@ pub fn routes(readiness: Readiness, registry: Arc<Registry>) -> BoxedFilter<(Res
     });
     let metrics = warp::path!("metrics").map(move || exposition(&registry));
     let routes = reads.and(alive.or(ready).unify().or(metrics).unify());
-    routes.recover(|_| async { Ok::<_, Infallible>(plain(StatusCode::NOT_FOUND, "not found\n".into())) }).unify().boxed()
+    routes
+        .recover(|_| async { Ok::<_, Infallible>(plain(StatusCode::NOT_FOUND, "not found\n".into())) })
+        .unify()
+        .boxed()
 }
 
 fn exposition(registry: &Registry) -> Response {

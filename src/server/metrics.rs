@@ -29,10 +29,8 @@ const SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 
 
 impl HttpMetrics {
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-        };
+        let metrics =
+            Self { requests: Family::default(), durations: Family::new_with_constructor(|| Histogram::new(SECONDS)) };
         registry.register("http_requests", "Requests that were answered", metrics.requests.clone());
         registry.register_with_unit(
             "http_request_duration",
