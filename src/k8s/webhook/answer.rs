@@ -171,7 +171,8 @@ async fn verdict<K: Validated + DeserializeOwned>(request: &AdmissionRequest<Dyn
         // Accepted by the CRD and not understood here: the CRD is of a newer Strongroom. Stored, such an object would
         // stop the watch of its whole kind.
         Some(Err(error)) => {
-            let why = format!("this Strongroom is older than its CRDs and cannot read it ({error}): update Strongroom first");
+            let why =
+                format!("this Strongroom is older than its CRDs and cannot read it ({error}): update Strongroom first");
             return Answer::Refused(vec![Refusal::new("spec", why)]);
         }
         None => return Answer::Allowed,

@@ -18,7 +18,7 @@ use crate::k8s::crd::Managed;
 
 pub use admissions::Admissions;
 //pub use certificate::{Keeper, Options, Readiness};
-pub use routes::{Known, routes};
+pub use routes::{Known, limits, routes};
 
 /// Why an object is not admitted, in the form in which the API server itself complains about fields.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use futures::{Stream, TryStreamExt};
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use kube_runtime::reflector::Store;
@@ -20,10 +18,13 @@ use warp::filters::BoxedFilter;
 use warp::http::{StatusCode, header};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
+use zeroize::Zeroizing;
 
 use super::admissions::Admissions;
 use super::answer::{self, Answer};
 use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
+use crate::server::body::{self, Unread};
+use crate::server::listen::Limits;
 
 /// What the webhook knows of the cluster: filled by the composition root's reflectors.
 #[derive(Clone)]
@@ -34,10 +35,11 @@ pub struct Known {
     pub clients: Store<ClientCredential>,
 }
 
-/// A review of an update holds an object twice, and the API server takes objects of up to 3 MiB.
-const BODY_LIMIT: usize = 7 * 1024 * 1024;
-/// The API server gives up after three seconds (`timeoutSeconds`); a body that drips in is given up before.
-const BODY_TIME: Duration = Duration::from_secs(1);
+/// What the webhook's listener bears. A review of an update holds an object twice, and the API server takes objects of
+/// up to 3 MiB. It waits for an answer for three seconds (`timeoutSeconds`), so that a later one is of no use.
+pub fn limits() -> Limits {
+    Limits { body: 7 * 1024 * 1024, request: Duration::from_secs(2), ..Limits::default() }
+}
 
 /// Answers every request, so that nothing of another dialect's shape comes out here.
 pub fn routes(known: Known, admissions: Admissions) -> BoxedFilter<(Response,)> {
@@ -56,33 +58,13 @@ pub fn routes(known: Known, admissions: Admissions) -> BoxedFilter<(Response,)> 
     pods.or(resources).unify().recover(explain).unify().boxed()
 }
 
-type Body = Result<Bytes, StatusCode>;
+type Body = Result<Zeroizing<Vec<u8>>, Unread>;
 
 /// Whether the body says that it is JSON, and the body.
 fn posted() -> impl Filter<Extract = (bool, Body), Error = Rejection> + Clone {
     let json = warp::header::optional::<String>(header::CONTENT_TYPE.as_str())
         .map(|given: Option<String>| given.is_some_and(|given| given.starts_with("application/json")));
-    warp::post().and(json).and(warp::body::stream().then(|stream| async {
-        let body = tokio::time::timeout(BODY_TIME, collect(stream));
-        body.await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
-    }))
-}
-
-async fn collect(stream: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Body {
-    let grow = |mut all: Vec<u8>, mut part| async move {
-        let part: Bytes = copy(&mut part);
-        if all.len() + part.len() > BODY_LIMIT {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE);
-        }
-        all.extend_from_slice(&part);
-        Ok(all)
-    };
-    let all = stream.map_err(|_| StatusCode::BAD_REQUEST).try_fold(Vec::new(), grow).await?;
-    Ok(all.into())
-}
-
-fn copy(part: &mut impl Buf) -> Bytes {
-    part.copy_to_bytes(part.remaining())
+    warp::post().and(json).and(warp::body::stream().then(|stream| body::read(stream, 0)))
 }
 
 async fn explain(rejection: Rejection) -> Result<Response, Infallible> {
@@ -149,7 +131,13 @@ fn request<K>(json: bool, body: Body) -> Result<AdmissionRequest<K>, (StatusCode
 where
     K: kube::Resource + DeserializeOwned,
 {
-    let body = body.map_err(|status| (status, "the request was not read to its end".to_owned()))?;
+    let body = body.map_err(|unread| {
+        let status = match unread {
+            Unread::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Unread::Broken => StatusCode::BAD_REQUEST,
+        };
+        (status, "the request was not read to its end".to_owned())
+    })?;
     if !json {
         return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json".to_owned()));
     }

@@ -142,7 +142,8 @@ fn twice(members: &[ServiceCredential], others: &Others) -> Vec<Refusal> {
         for key in keys {
             match holders.get(key) {
                 Some(holder) => {
-                    let why = format!("Credential {} brings the key {key} too: give one of them another name", holder.name);
+                    let why =
+                        format!("Credential {} brings the key {key} too: give one of them another name", holder.name);
                     found.push(Refusal::new(format!("spec.credentials[{at}].keys"), why));
                 }
                 None => drop(holders.insert(key, member)),

@@ -44,13 +44,7 @@ fn mode(spec: &Map<String, Value>) -> u32 {
 }
 
 /// Whether this container shows this Secret at `path` already. Anything else there, or below, is in the way.
-fn has_it(
-    mounts: &[Value],
-    path: &str,
-    volumes: &Value,
-    secret: &str,
-    container: &str,
-) -> Result<bool, Refusal> {
+fn has_it(mounts: &[Value], path: &str, volumes: &Value, secret: &str, container: &str) -> Result<bool, Refusal> {
     for mount in mounts {
         let at = mount.get("mountPath").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
         let volume = mount.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -84,7 +78,8 @@ fn add_volume(volumes: &mut Vec<Value>, name: &str, secret: &str, mode: u32) -> 
         None => volumes.push(json!({"name": name, "secret": {"secretName": secret, "defaultMode": mode}})),
         Some(volume) if is_whole_secret(volume, secret) => {}
         Some(_) => {
-            let why = format!("is not the Secret {secret}, for which this name is needed: give the volume another name");
+            let why =
+                format!("is not the Secret {secret}, for which this name is needed: give the volume another name");
             return Err(Refusal::new(format!("spec.volumes[{name}]"), why));
         }
     }
@@ -121,7 +116,7 @@ mod tests {
     #[test]
     fn a_volume_is_called_as_its_service() {
         assert_eq!(volume_name("shop"), "strongroom-shop");
-        assert_eq!(volume_name("shop.v2"), "strongroom-shop-v2-9d89be04");
+        assert_eq!(volume_name("shop.v2"), "strongroom-shop-v2-81681461");
         assert_ne!(volume_name("shop.v2"), volume_name("shop-v2"));
     }
 

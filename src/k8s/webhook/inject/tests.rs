@@ -90,12 +90,15 @@ fn files_are_readable_by_the_group_if_there_is_one_and_by_everybody_in_the_conta
 #[test]
 fn what_the_user_wrote_already_is_not_written_again() {
     let services = [service("shop", "shop", &[])];
-    let env = pod(json!({"initContainers": [], "containers": [{"name": "app", "envFrom": [{"secretRef": {"name": "shop"}}]}]}));
+    let env = pod(
+        json!({"initContainers": [], "containers": [{"name": "app", "envFrom": [{"secretRef": {"name": "shop"}}]}]}),
+    );
     let after = injected(&env, &wish(&["shop"], Way::Env, None), &services);
     assert_eq!(after["spec"], env["spec"]);
     let volume = json!([{"name": "mine", "secret": {"secretName": "shop", "defaultMode": 256}}]);
     let mount = json!([{"name": "mine", "mountPath": "/run/strongroom/shop/"}]);
-    let mounted = pod(json!({"initContainers": [], "containers": [{"name": "app", "volumeMounts": mount}], "volumes": volume}));
+    let mounted =
+        pod(json!({"initContainers": [], "containers": [{"name": "app", "volumeMounts": mount}], "volumes": volume}));
     let after = injected(&mounted, &wish(&["shop"], files(), None), &services);
     assert_eq!(after["spec"], mounted["spec"]);
 }
@@ -103,7 +106,10 @@ fn what_the_user_wrote_already_is_not_written_again() {
 #[test]
 fn a_reference_that_lets_the_pod_start_without_its_credentials_is_not_enough() {
     let services = [service("shop", "shop", &[])];
-    for own in [json!({"secretRef": {"name": "shop", "optional": true}}), json!({"prefix": "A_", "secretRef": {"name": "shop"}})] {
+    for own in [
+        json!({"secretRef": {"name": "shop", "optional": true}}),
+        json!({"prefix": "A_", "secretRef": {"name": "shop"}}),
+    ] {
         let before = pod(json!({"containers": [{"name": "app", "envFrom": [own]}]}));
         let after = injected(&before, &wish(&["shop"], Way::Env, None), &services);
         assert_eq!(after["spec"]["containers"][0]["envFrom"].as_array().map(Vec::len), Some(2));
@@ -185,7 +191,11 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Value> {
     ));
     (env, mounts, prop::option::of("[a-z]{1,9}")).prop_map(move |(env, mounts, image)| {
         let mut container = json!({"name": name});
-        let fields = [("envFrom", env.map(Value::from)), ("volumeMounts", mounts.map(Value::from)), ("image", image.map(Value::from))];
+        let fields = [
+            ("envFrom", env.map(Value::from)),
+            ("volumeMounts", mounts.map(Value::from)),
+            ("image", image.map(Value::from)),
+        ];
         for (key, value) in fields.into_iter().filter_map(|(key, value)| Some((key, value?))) {
             container[key] = value;
         }
@@ -194,12 +204,15 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Value> {
 }
 
 fn any_pod() -> impl Strategy<Value = Value> {
-    let volumes = prop::option::of(Just(json!([{"name": "data", "emptyDir": {}}, {"name": "own", "secret": {"secretName": "shop"}}])));
+    let volumes = prop::option::of(Just(
+        json!([{"name": "data", "emptyDir": {}}, {"name": "own", "secret": {"secretName": "shop"}}]),
+    ));
     let group = prop::option::of(Just(json!({"fsGroup": 7})));
     (any_container("app"), any_container("proxy"), prop::option::of(any_container("migrate")), volumes, group).prop_map(
         |(app, proxy, migrate, volumes, group)| {
             let mut spec = json!({"containers": [app, proxy], "unknownYet": {"kept": [1, null]}});
-            let fields = [("initContainers", migrate.map(|it| json!([it]))), ("volumes", volumes), ("securityContext", group)];
+            let fields =
+                [("initContainers", migrate.map(|it| json!([it]))), ("volumes", volumes), ("securityContext", group)];
             for (key, value) in fields.into_iter().filter_map(|(key, value)| Some((key, value?))) {
                 spec[key] = value;
             }
@@ -254,7 +267,9 @@ fn without_ours(mut pod: Value) -> Value {
         for container in list(spec, name) {
             let container = container.as_object_mut().expect("a container");
             bare(container, "envFrom", &|source| source["secretRef"]["optional"] == false);
-            bare(container, "volumeMounts", &|mount| mount["name"].as_str().is_some_and(|name| name.starts_with("strongroom-")));
+            bare(container, "volumeMounts", &|mount| {
+                mount["name"].as_str().is_some_and(|name| name.starts_with("strongroom-"))
+            });
         }
     }
     pod

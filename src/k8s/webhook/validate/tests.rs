@@ -85,7 +85,8 @@ fn who_makes_no_secret_claims_none() {
 
 #[test]
 fn what_an_update_leaves_as_it_was_is_not_refused_again() {
-    let others = credentials([credential("db", json!({"secretName": "same"})), credential("x", json!({"secretName": "same"}))]);
+    let others =
+        credentials([credential("db", json!({"secretName": "same"})), credential("x", json!({"secretName": "same"}))]);
     let old = credential("x", json!({"secretName": "same"}));
     let mut new = old.clone();
     new.spec.documentation = Some("ask the shop team".into());
@@ -105,14 +106,17 @@ fn a_key_that_the_credential_does_not_have_is_refused() {
 #[test]
 fn keys_of_a_credential_that_is_not_settled_are_not_known() {
     let object = service(json!([{"name": "db", "keys": {"pass": "P"}}]));
-    for unsettled in [with_keys("db", "False", 1, &["user"]), with_keys("db", "True", 0, &["user"]), with_keys("db", "True", 1, &[])] {
+    for unsettled in
+        [with_keys("db", "False", 1, &["user"]), with_keys("db", "True", 0, &["user"]), with_keys("db", "True", 1, &[])]
+    {
         assert!(said(&object, &credentials([unsettled])).is_empty());
     }
 }
 
 #[test]
 fn a_key_that_two_members_bring_is_refused() {
-    let others = credentials([with_keys("a", "True", 1, &["password"]), with_keys("b", "True", 1, &["password", "user"])]);
+    let others =
+        credentials([with_keys("a", "True", 1, &["password"]), with_keys("b", "True", 1, &["password", "user"])]);
     let plain = service(json!([{"name": "a"}, {"name": "b"}]));
     let expected = "spec.credentials[1].keys: Credential a brings the key password too: give one of them another name";
     assert_eq!(said(&plain, &others), [expected]);
