@@ -4,8 +4,9 @@
 
 pub mod admissions;
 mod answer;
-//mod bundle;
-//pub mod certificate;
+mod bundle;
+pub mod certificate;
+mod configuration;
 pub mod inject;
 pub mod routes;
 pub mod validate;
@@ -17,7 +18,7 @@ use std::fmt;
 use crate::k8s::crd::Managed;
 
 pub use admissions::Admissions;
-//pub use certificate::{Keeper, Options, Readiness};
+pub use certificate::{Callbacks, Keeper, Options, Readiness};
 pub use routes::{Known, limits, routes};
 
 /// Why an object is not admitted, in the form in which the API server itself complains about fields.
