@@ -2,5 +2,6 @@
 
 /// The four custom resources.
 pub mod crd;
+pub mod rights;
 /// What the API server asks before it accepts a pod or a custom resource.
 pub mod webhook;

@@ -173,7 +173,9 @@ async fn webhook(client: &Client, settings: &Settings, app: Option<&App>) -> Fin
         Some(root) if bundles.iter().all(|bundle| String::from_utf8_lossy(bundle).contains(root.trim())) => {
             Ok(format!("configuration {name} carries this store's root"))
         }
-        Some(_) => Err(format!("configuration {name} carries another store's root: restart the process that runs on it")),
+        Some(_) => {
+            Err(format!("configuration {name} carries another store's root: restart the process that runs on it"))
+        }
         None => Err("this store has no webhook root yet: start `strongroom run` once".into()),
     }
 }

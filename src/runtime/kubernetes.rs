@@ -16,7 +16,7 @@ pub async fn config(settings: &Settings) -> anyhow::Result<Config> {
         None => Config::infer().await.context("no kubeconfig and no ServiceAccount; set KUBECONFIG")?,
     };
     let agent = format!("strongroom/{}", env!("CARGO_PKG_VERSION"));
-    config.headers.push((http::header::USER_AGENT, agent.parse().context("user agent")?));
+    config.headers.push((hyper::header::USER_AGENT, agent.parse().context("user agent")?));
     Ok(config)
 }
 

@@ -4,10 +4,8 @@ mod check;
 mod client;
 mod foundation;
 mod kubernetes;
-mod operator;
 mod rest;
 mod serve;
-
 
 use std::process::ExitCode;
 

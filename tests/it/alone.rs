@@ -108,6 +108,9 @@ fn check_says_line_by_line_what_is_wrong() {
         .expect("the binary");
     assert!(!output.status.success());
     let said = said(&output);
-    assert!(said.contains("ok    settings") && said.contains("will be made") && said.contains("FAIL  api server"), "{said}");
+    assert!(
+        said.contains("ok    settings") && said.contains("will be made") && said.contains("FAIL  api server"),
+        "{said}"
+    );
     assert!(!data.exists(), "check makes nothing");
 }

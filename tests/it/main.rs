@@ -1,5 +1,8 @@
 //! Everything in one binary: each further one would link the whole again.
 
+mod alone;
 mod cluster;
 mod crd_rules;
 mod house;
+mod process;
+mod usecases;

@@ -107,6 +107,16 @@ impl Room {
         self.app.credentials.converge(&owner("Credential", name), wish, None, KEEP).await.expect("a credential")
     }
 
+    async fn create(&self, draft: credentials::Draft) -> Result<Entry<Credential>, Error> {
+        let place = self.app.credentials.require_creatable(&admin(), Some(&draft.title)).await?;
+        self.app.credentials.create(&admin(), place, draft).await
+    }
+
+    async fn put(&self, id: &str, draft: services::Draft) -> Result<services::View, Error> {
+        let slot = self.app.services.require_writable(&admin(), id).await?;
+        self.app.services.put(&admin(), slot, draft).await
+    }
+
     async fn authority(&self, name: &str) -> Entry<Credential> {
         let request =
             request(name, Role::Authority { path_length: None }, Issuer::SelfSigned, SignedDuration::from_hours(1000));
@@ -180,7 +190,7 @@ async fn a_sweep_releases_what_is_gone_and_nothing_else() {
         room.credential(name, password(30)).await;
     }
     room.authority("root").await;
-    room.app.credentials.create(&admin(), draft("rest", &[("a", "b")])).await.unwrap();
+    room.create(draft("rest", &[("a", "b")])).await.unwrap();
     let swept = room.app.sweep(Class::Credential, |known| known.kind == "Credential" && known.name != "here").await;
     assert_eq!(swept.unwrap(), [owner("Credential", "gone")]);
     let left = room.app.credentials.list(&admin()).await.unwrap();
@@ -195,7 +205,7 @@ async fn one_record_has_one_writer() {
     let error = room.app.credentials.require_writable(&admin(), managed.head.id).await.unwrap_err();
     assert!(matches!(&error, Error::Conflict(Conflict::Managed { owner, .. }) if owner == "Credential shop/db"));
 
-    let written = room.app.credentials.create(&admin(), draft("/kubernetes/shop/mail", &[("a", "b")])).await.unwrap();
+    let written = room.create(draft("/kubernetes/shop/mail", &[("a", "b")])).await.unwrap();
     assert_eq!(written.head.tenant, Tenant::namespace("shop"));
     let stored = room.app.credentials.stored(&owner("Credential", "mail"), Kind::Pairs).await.unwrap();
     assert_eq!(stored.head.id, written.head.id);
@@ -211,8 +221,8 @@ async fn one_record_has_one_writer() {
 async fn two_credentials_do_not_share_a_title_and_updates_do_not_cross() {
     let room = room().await;
     let credentials = &room.app.credentials;
-    let first = credentials.create(&admin(), draft("mail", &[("a", "1")])).await.unwrap();
-    let taken = credentials.create(&admin(), draft("mail", &[("a", "1")])).await.unwrap_err();
+    let first = room.create(draft("mail", &[("a", "1")])).await.unwrap();
+    let taken = room.create(draft("mail", &[("a", "1")])).await.unwrap_err();
     assert!(matches!(taken, Error::Conflict(Conflict::Exists { id, .. }) if id == first.head.id));
     let patch = |value: &str| Patch { material: Some(pairs(&[("a", value)])), ..Patch::default() };
     credentials.update(&admin(), &first, patch("2")).await.unwrap();
@@ -275,20 +285,17 @@ async fn a_service_is_what_its_credentials_are() {
 #[tokio::test]
 async fn credentials_of_one_service_never_hold_one_key() {
     let room = room().await;
-    let create = async |title: &str, key: &str| {
-        room.app.credentials.create(&admin(), draft(title, &[(key, "x")])).await.unwrap()
-    };
+    let create = async |title: &str, key: &str| room.create(draft(title, &[(key, "x")])).await.unwrap();
     let (a, b) = (create("a", "one").await, create("b", "two").await);
     let draft = |ids: &[&Entry<Credential>]| services::Draft {
-        enabled: true,
-        account: None,
-        credentials: ids.iter().map(|entry| entry.head.id).collect(),
+        credentials: Some(ids.iter().map(|entry| entry.head.id).collect()),
+        ..services::Draft::default()
     };
     let clash = create("c", "one").await;
-    let refused = room.app.services.put(&admin(), "s", draft(&[&a, &clash])).await.err().expect("a conflict");
+    let refused = room.put("s", draft(&[&a, &clash])).await.err().expect("a conflict");
     assert!(matches!(refused, Error::Conflict(Conflict::Keys { .. })));
     assert!(matches!(room.app.services.view(&admin(), "s", Action::Get).await, Err(Error::NotFound { .. })));
-    room.app.services.put(&admin(), "s", draft(&[&a, &b, &a])).await.unwrap();
+    room.put("s", draft(&[&a, &b, &a])).await.unwrap();
     let patch = Patch { material: Some(pairs(&[("one", "y")])), ..Patch::default() };
     let refused = room.app.credentials.update(&admin(), &b, patch).await.unwrap_err();
     assert!(matches!(refused, Error::Conflict(Conflict::Keys { .. })));
@@ -357,8 +364,7 @@ async fn a_certificate_is_renewed_in_time_and_the_old_one_still_serves() {
 #[tokio::test]
 async fn the_roots_of_own_certificates_overlap() {
     let room = room().await;
-    let lifetimes =
-        own::Lifetimes { authority: SignedDuration::from_hours(90), leaf: SignedDuration::from_hours(9) };
+    let lifetimes = own::Lifetimes { authority: SignedDuration::from_hours(90), leaf: SignedDuration::from_hours(9) };
     let names = [AlternativeName::Dns("localhost".into())];
     let own = &room.app.own;
     let old = own.roots("test", lifetimes).await.unwrap();

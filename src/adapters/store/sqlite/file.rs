@@ -18,7 +18,7 @@ const STATEMENTS: usize = 64;
 
 /// Each commit is synced (FULL); 16 MiB of log before it is copied into the file.
 const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000;";
-const EVERY: &str = "PRAGMA mmap_size = 268435456; PRAGMA cache_size = -65536; PRAGMA trusted_schema = OFF;";
+const EVERY: &str = "PRAGMA mmap_size = 268435456; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;";
 
 /// Makes the file if it is not there, so that nobody else can ever have read it; SQLite gives its log the
 /// same mode. The answer is absolute: SQLite would take a relative `file:…` for a URI.
