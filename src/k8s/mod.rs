@@ -3,3 +3,5 @@
 /// The four custom resources.
 pub mod crd;
 pub mod rights;
+/// What the API server asks before it accepts a pod or a custom resource.
+pub mod webhook;
