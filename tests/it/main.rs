@@ -5,4 +5,5 @@ mod cluster;
 mod crd_rules;
 mod house;
 mod process;
+mod rights;
 mod usecases;
