@@ -117,16 +117,6 @@ impl Room {
         self.app.credentials.converge(&owner("Credential", name), wish, None, KEEP).await.expect("a credential")
     }
 
-    async fn create(&self, draft: credentials::Draft) -> Result<Entry<Credential>, Error> {
-        let place = self.app.credentials.require_creatable(&admin(), Some(&draft.title)).await?;
-        self.app.credentials.create(&admin(), place, draft).await
-    }
-
-    async fn put(&self, id: &str, draft: services::Draft) -> Result<services::View, Error> {
-        let slot = self.app.services.require_writable(&admin(), id).await?;
-        self.app.services.put(&admin(), slot, draft).await
-    }
-
     async fn authority(&self, name: &str) -> Entry<Credential> {
         let request =
             request(name, Role::Authority { path_length: None }, Issuer::SelfSigned, SignedDuration::from_hours(1000));
