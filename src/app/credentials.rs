@@ -12,8 +12,8 @@ use crate::app::services;
 use crate::domain::actor::Actor;
 use crate::domain::authority::{Authority, Facts};
 use crate::domain::credential::change::{self, Patch, Source, Step, Wish};
-use crate::domain::credential::{About, Credential, Kind, Material};
-use crate::domain::name::{Path, RecordId, Tenant};
+use crate::domain::credential::{About, Credential, Kind, Material, check_words};
+use crate::domain::name::{Path, RecordId, Tenant, is_dns_label, is_dns_subdomain};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin, Owner};
 use crate::domain::{Conflict, Error, Result};
@@ -35,6 +35,12 @@ pub struct Draft {
     pub material: Material,
 }
 
+/// Where a REST caller may create a credential: made by [`Credentials::require_creatable`] only.
+pub struct Place {
+    id: RecordId,
+    path: Path,
+}
+
 /// A credential as one caller sees it.
 pub struct View {
     pub entry: Entry<Credential>,
@@ -52,16 +58,6 @@ fn missing<'a>(tenant: &'a Tenant, name: &'a str) -> Target<'a> {
 }
 
 impl Credentials {
-    pub async fn may_create(&self, actor: &Actor) -> Result<bool> {
-        let tenant = Tenant::outside();
-        self.access.allows(actor, Action::Create, &missing(&tenant, "")).await
-    }
-
-    pub async fn may_list(&self, actor: &Actor) -> Result<bool> {
-        let tenant = Tenant::outside();
-        self.access.allows(actor, Action::List, &missing(&tenant, "")).await
-    }
-
     /// Everything that is not Strongroom's own, in the order of titles.
     pub async fn list(&self, actor: &Actor) -> Result<Vec<Entry<Credential>>> {
         let tenant = Tenant::outside();
@@ -75,9 +71,14 @@ impl Credentials {
     /// Needs the right to see it; says whether the caller may also read its values and change it.
     pub async fn view(&self, actor: &Actor, id: RecordId) -> Result<View> {
         let entry = self.require(actor, Action::Metadata, id).await?;
-        let may_get = self.access.allows(actor, Action::Get, &target(&entry.head)).await?;
+        let may_get = self.may_get(actor, &entry).await?;
         let may_update = self.access.allows(actor, Action::Update, &target(&entry.head)).await?;
         Ok(View { entry, may_get, may_update })
+    }
+
+    /// For answers that could show values to a caller who may write, but not read them.
+    pub async fn may_get(&self, actor: &Actor, entry: &Entry<Credential>) -> Result<bool> {
+        self.access.allows(actor, Action::Get, &target(&entry.head)).await
     }
 
     /// Records that the values of a viewed credential are handed out.
@@ -85,13 +86,24 @@ impl Credentials {
         self.access.require(actor, Action::Get, &target(&view.entry.head)).await
     }
 
-    pub async fn create(&self, actor: &Actor, draft: Draft) -> Result<Entry<Credential>> {
+    /// The caller may create a credential of this title: asked before anything else of the draft is looked
+    /// at. Without a title it is asked for a place outside all namespaces.
+    pub async fn require_creatable(&self, actor: &Actor, title: Option<&str>) -> Result<Place> {
         let id = self.records.entropy.record_id();
-        let reserved = Path::parse(&draft.title).ok().filter(|path| path.as_resource().is_some());
-        let path = reserved.unwrap_or_else(|| Path::confidant(id));
-        let tenant = path.tenant();
-        self.access.require(actor, Action::Create, &missing(&tenant, path.as_str())).await?;
+        let path = title.and_then(reserved).unwrap_or_else(|| Path::confidant(id));
+        self.access.require(actor, Action::Create, &missing(&path.tenant(), path.as_str())).await?;
+        Ok(Place { id, path })
+    }
+
+    pub async fn create(&self, actor: &Actor, place: Place, draft: Draft) -> Result<Entry<Credential>> {
+        let Place { id, path } = place;
+        if reserved(&draft.title).is_some_and(|wanted| wanted != path) {
+            return Err(Error::internal("a credential is created elsewhere than where it was asked for"));
+        }
+        require_resource_name(&path)?;
+        check_words(&draft.title, &draft.about)?;
         draft.material.check(draft.kind)?;
+        let tenant = path.tenant();
         let body = Credential {
             title: draft.title,
             kind: draft.kind,
@@ -127,6 +139,10 @@ impl Credentials {
     /// The revision after `entry`, which [`Credentials::require_writable`] gave.
     pub async fn update(&self, actor: &Actor, entry: &Entry<Credential>, patch: Patch) -> Result<Entry<Credential>> {
         let next = change::patched(&entry.body, patch, self.records.now())?;
+        if next.title != entry.body.title {
+            require_movable(&entry.head, &next.title)?;
+        }
+        check_words(&next.title, &next.about)?;
         services::require_no_conflict(&self.records, entry.head.id, &next).await?;
         self.records.revise(actor, entry, next).await
     }
@@ -243,6 +259,33 @@ impl Credentials {
     pub async fn find(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
         self.records.find_one(Key::Names(&[path.as_str()])).await
     }
+}
+
+/// The path that a title stands for, if it is one where a resource looks for its value.
+fn reserved(title: &str) -> Option<Path> {
+    Path::parse(title).ok().filter(|path| path.as_resource().is_some())
+}
+
+/// No resource could ever have another name, but the record would be in the way of one that differs in case.
+fn require_resource_name(path: &Path) -> Result<()> {
+    match path.as_resource() {
+        Some((namespace, name)) if !is_dns_label(namespace) || !is_dns_subdomain(name) => {
+            Err(Error::invalid("name", "is a path below /kubernetes, but names no possible namespace and resource"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The permission was asked for where the record lives. A title of a resource is unique like a place, so
+/// taking one by renaming would take it from a namespace that the caller may have no rights in.
+fn require_movable(head: &Head, title: &str) -> Result<()> {
+    if reserved(title).is_some() || reserved(&head.name).is_some() {
+        return Err(Error::invalid(
+            "name",
+            "cannot change to or from a path below /kubernetes; create a new credential",
+        ));
+    }
+    Ok(())
 }
 
 /// A resource writes its own record only; one that another left behind is in its way until it is purged.

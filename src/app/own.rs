@@ -73,6 +73,12 @@ impl OwnCertificates {
         Ok(stored.body.material.require("ca")?.expose().to_owned())
     }
 
+    /// The newest root of `name`, PEM, if one was made; makes nothing.
+    pub async fn published_root(&self, name: &str) -> Result<Option<String>> {
+        let root = self.find(&root_path(name)).await?;
+        root.map(|entry| Ok(entry.body.material.require("certificate")?.expose().to_owned())).transpose()
+    }
+
     /// The certificate of `name` for these names, signed by its newest root.
     pub async fn leaf(&self, name: &str, names: &[AlternativeName], lifetimes: Lifetimes) -> Result<OwnCertificate> {
         let path = Path::own(name);

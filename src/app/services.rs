@@ -10,11 +10,12 @@ use crate::app::ports::Key;
 use crate::app::records::{NewRecord, Records};
 use crate::domain::actor::Actor;
 use crate::domain::credential::Credential;
+use crate::domain::error::KeyConflict;
 use crate::domain::name::{Path, RecordId, Tenant};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Origin, Owner};
 use crate::domain::service::{self, Member, Service};
-use crate::domain::{Error, Result};
+use crate::domain::{Conflict, Error, Result};
 
 #[derive(Clone)]
 pub struct Services {
@@ -29,11 +30,18 @@ pub struct View {
     pub members: Vec<Entry<Credential>>,
 }
 
-/// A service as a REST caller wants it.
+/// A service as a REST caller wants it; `None` keeps what is there, or is enabled and without credentials.
+#[derive(Debug, Default)]
 pub struct Draft {
-    pub enabled: bool,
+    pub enabled: Option<bool>,
     pub account: Option<String>,
-    pub credentials: Vec<RecordId>,
+    pub credentials: Option<Vec<RecordId>>,
+}
+
+/// Where a REST caller may write a service: made by [`Services::require_writable`] only.
+pub struct Slot {
+    id: String,
+    current: Option<Entry<Service>>,
 }
 
 fn target<'a>(entry: &'a Entry<Service>) -> Target<'a> {
@@ -64,37 +72,79 @@ impl Services {
         self.access.allows(actor, Action::Update, &target(&view.entry)).await
     }
 
-    /// Creates or replaces. Credentials that do not exist are left out, as Confidant does.
-    pub async fn put(&self, actor: &Actor, id: &str, draft: Draft) -> Result<View> {
-        let found = self.records.find_released::<Service>(id).await?;
-        let action = if found.is_none() { Action::Create } else { Action::Update };
+    /// The caller may create it, or may update it and REST is its writer.
+    pub async fn require_writable(&self, actor: &Actor, id: &str) -> Result<Slot> {
+        let current = self.records.find_released::<Service>(id).await?;
+        let action = if current.is_none() { Action::Create } else { Action::Update };
         let tenant = Tenant::outside();
-        let asked = found.as_ref().map_or_else(|| missing(&tenant, id), target);
+        let asked = current.as_ref().map_or_else(|| missing(&tenant, id), target);
         self.access.require(actor, action, &asked).await?;
-        if let Some(entry) = &found {
+        service::check_id(id)?;
+        if let Some(entry) = &current {
             entry.head.require_writer(&Origin::Rest)?;
+            // Names are unique ignoring case, but nobody means this one.
+            if entry.head.name != id {
+                let what = format!("service {}", entry.head.name);
+                return Err(Error::Conflict(Conflict::Exists { what, id: entry.head.id }));
+            }
         }
+        Ok(Slot { id: id.to_owned(), current })
+    }
+
+    /// Creates or replaces. Credentials that do not exist are left out, as Confidant does.
+    pub async fn put(&self, actor: &Actor, slot: Slot, draft: Draft) -> Result<View> {
+        let Slot { id, current } = slot;
+        let known = current.as_ref().map(|entry| &entry.body);
+        let wanted = draft.credentials.or_else(|| known.map(|body| body.credentials.clone())).unwrap_or_default();
         let mut seen = BTreeSet::new();
-        let wanted: Vec<RecordId> = draft.credentials.into_iter().filter(|id| seen.insert(*id)).collect();
+        let wanted: Vec<RecordId> = wanted.into_iter().filter(|id| seen.insert(*id)).collect();
+        service::check_count(&wanted).map_err(|violation| Error::Invalid(vec![violation]))?;
         let members = self.members(&wanted).await?;
-        for member in members.iter() {
-            let head = &member.head;
-            let read = Target { class: Class::Credential, tenant: &head.tenant, name: &head.name, readers: &[] };
-            self.access.require(actor, Action::Get, &read).await?;
-        }
+        self.require_mappable(actor, &id, known, &members).await?;
         service::require_distinct_keys(&members.iter().map(member).collect::<Vec<_>>())?;
-        let clients = found.as_ref().map(|entry| entry.body.clients.clone()).unwrap_or_default();
-        let credentials = members.iter().map(|entry| entry.head.id).collect();
-        let body = Service { enabled: draft.enabled, account: draft.account, credentials, clients };
-        let entry = match found {
+        let body = Service {
+            enabled: draft.enabled.or(known.map(|body| body.enabled)).unwrap_or(true),
+            account: draft.account,
+            credentials: members.iter().map(|entry| entry.head.id).collect(),
+            clients: known.map(|body| body.clients.clone()).unwrap_or_default(),
+        };
+        let entry = match current {
             Some(entry) => self.records.revise(actor, &entry, body).await?,
             None => {
-                let name = id.to_owned();
-                let new = NewRecord { tenant, name, origin: Origin::Rest, retain_for: SignedDuration::ZERO };
+                let new = NewRecord {
+                    tenant: Tenant::outside(),
+                    name: id,
+                    origin: Origin::Rest,
+                    retain_for: SignedDuration::ZERO,
+                };
                 self.records.create(actor, self.records.entropy.record_id(), new, body).await?
             }
         };
         Ok(View { entry, members })
+    }
+
+    /// Whoever maps a credential opens it to the service's readers, so it takes the right to read it.
+    /// Those that are mapped already were asked about when they were.
+    async fn require_mappable(
+        &self,
+        actor: &Actor,
+        id: &str,
+        current: Option<&Service>,
+        members: &[Entry<Credential>],
+    ) -> Result<()> {
+        let mapped = |entry: &Entry<Credential>| current.is_some_and(|body| body.credentials.contains(&entry.head.id));
+        for member in members.iter().filter(|entry| !mapped(entry)) {
+            let head = &member.head;
+            let read = Target { class: Class::Credential, tenant: &head.tenant, name: &head.name, readers: &[] };
+            match self.access.require(actor, Action::Get, &read).await {
+                Err(Error::Forbidden { actor, .. }) => {
+                    let action = "map credentials that it may not read into";
+                    return Err(Error::Forbidden { actor, action, what: format!("service {id}") });
+                }
+                asked => asked?,
+            }
+        }
+        Ok(())
     }
 
     async fn require(&self, actor: &Actor, action: Action, id: &str) -> Result<Option<Entry<Service>>> {
@@ -195,11 +245,38 @@ fn member(entry: &Entry<Credential>) -> Member {
 /// `Service` resources may rename keys and are checked where they are projected.
 pub(super) async fn require_no_conflict(records: &Records, id: RecordId, next: &Credential) -> Result<()> {
     let services = records.find::<Service>(Key::LinksTo(id)).await?;
+    let mut found: Vec<KeyConflict> = Vec::new();
     for service in services.iter().filter(|service| service.head.origin == Origin::Rest) {
         let others = members(records, &service.body.credentials).await?;
         let mut all: Vec<Member> = others.iter().filter(|entry| entry.head.id != id).map(member).collect();
         all.push(Member { id, name: next.title.clone(), keys: next.material.names().map(str::to_owned).collect() });
-        service::require_distinct_keys(&all)?;
+        match service::require_distinct_keys(&all) {
+            Err(Error::Conflict(Conflict::Keys { keys })) => {
+                for key in keys {
+                    add_conflict(&mut found, key, &service.head.name);
+                }
+            }
+            checked => checked?,
+        }
     }
-    Ok(())
+    if found.is_empty() { Ok(()) } else { Err(Error::Conflict(Conflict::Keys { keys: found })) }
+}
+
+/// One key may conflict in several services: told once, with all of them.
+fn add_conflict(found: &mut Vec<KeyConflict>, mut conflict: KeyConflict, service: &str) {
+    match found.iter_mut().find(|known| known.key == conflict.key) {
+        Some(known) => {
+            for (id, name) in conflict.credentials.into_iter().zip(conflict.holders) {
+                if !known.credentials.contains(&id) {
+                    known.credentials.push(id);
+                    known.holders.push(name);
+                }
+            }
+            known.services.push(service.to_owned());
+        }
+        None => {
+            conflict.services.push(service.to_owned());
+            found.push(conflict);
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub struct KeyConflict {
     /// Names of the credentials, for people.
     pub holders: Vec<String>,
     pub credentials: Vec<RecordId>,
+    /// The services in which they meet, where it is not the one being written.
+    pub services: Vec<String>,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::error::KeyConflict;
 use crate::domain::name::RecordId;
-use crate::domain::{Conflict, Error, Result};
+use crate::domain::{Conflict, Error, Result, Violation};
+
+/// What a name in a request may be long at most, in bytes: Kubernetes' limit for names too.
+const NAME_LIMIT: usize = 253;
+const CREDENTIAL_COUNT_LIMIT: usize = 1000;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
@@ -21,6 +25,24 @@ pub struct Service {
 /// The REST id of a `Service` resource. A namespace has no dot, so the first dot separates.
 pub fn resource_id(namespace: &str, name: &str) -> String {
     format!("{namespace}.{name}")
+}
+
+/// A service's id is its caller's choice within this.
+pub fn check_id(id: &str) -> Result<()> {
+    match () {
+        () if id.is_empty() => Err(Error::invalid("id", "must not be empty")),
+        () if id.len() > NAME_LIMIT => Err(Error::invalid("id", format!("is longer than {NAME_LIMIT} bytes"))),
+        () if id.chars().any(char::is_control) => Err(Error::invalid("id", "has a control character")),
+        () => Ok(()),
+    }
+}
+
+pub fn check_count(credentials: &[RecordId]) -> Result<(), Violation> {
+    if credentials.len() <= CREDENTIAL_COUNT_LIMIT {
+        return Ok(());
+    }
+    let why = format!("names more than {CREDENTIAL_COUNT_LIMIT} credentials");
+    Err(Violation { field: "credentials".into(), why })
 }
 
 /// One credential of a service, as the rule sees it.
@@ -46,6 +68,7 @@ pub fn require_distinct_keys(members: &[Member]) -> Result<()> {
             key: key.to_owned(),
             holders: members.iter().map(|member| member.name.clone()).collect(),
             credentials: members.iter().map(|member| member.id).collect(),
+            services: Vec::new(),
         })
         .collect();
     if keys.is_empty() { Ok(()) } else { Err(Error::Conflict(Conflict::Keys { keys })) }

@@ -106,7 +106,14 @@ mod tests {
 
     fn answer(code: u16, reason: &str, cause: (&str, &str)) -> kube::Error {
         let cause = StatusCause { reason: cause.0.into(), field: cause.1.into(), message: "quotes hunter2".into() };
-        let details = StatusDetails { causes: vec![cause], ..StatusDetails::default() };
+        let details = StatusDetails {
+            causes: vec![cause],
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            retry_after_seconds: 0,
+        };
         let status = Status::failure("quotes hunter2", reason).with_code(code).with_details(details);
         kube::Error::Api(status.boxed())
     }

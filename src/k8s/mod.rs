@@ -7,7 +7,10 @@ pub mod crd;
 pub mod failure;
 pub mod label;
 pub mod projection;
+pub mod rights;
 pub mod translate;
+/// What the API server asks before it accepts a pod or a custom resource.
+pub mod webhook;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

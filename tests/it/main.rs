@@ -1,5 +1,9 @@
 //! Everything in one binary: each further one would link the whole again.
 
+mod alone;
 mod cluster;
 mod crd_rules;
 mod house;
+mod process;
+mod rights;
+mod usecases;

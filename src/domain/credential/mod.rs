@@ -13,6 +13,7 @@ pub use kind::Kind;
 pub use material::{Field, Form, Material};
 
 use crate::domain::authority::Authority;
+use crate::domain::{Error, Result, Violation};
 
 /// What people say about a credential; nothing of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,32 @@ impl Default for About {
     }
 }
 
+/// Bytes: of a title as of a path, of documentation, of metadata as JSON, of one tag.
+const TITLE_LIMIT: usize = 1024;
+const TEXT_LIMIT: usize = 64 * 1024;
+const TAG_LIMIT: usize = 253;
+const TAG_COUNT_LIMIT: usize = 100;
+
+/// Holds what is said about a credential within its limits.
+pub fn check_words(title: &str, about: &About) -> Result<()> {
+    let long = |text: &str, limit: usize| (text.len() > limit).then(|| format!("is longer than {limit} bytes"));
+    let control = |text: &str| text.chars().any(char::is_control).then(|| "has a control character".to_owned());
+    let nul = |text: &str| text.contains('\0').then(|| "has a NUL character".to_owned());
+    let documentation = about.documentation.as_deref().unwrap_or_default();
+    let metadata = about.metadata.as_deref().unwrap_or_default();
+    let many = about.tags.len() > TAG_COUNT_LIMIT;
+    let found = [
+        ("name", long(title, TITLE_LIMIT).or_else(|| control(title))),
+        ("documentation", long(documentation, TEXT_LIMIT).or_else(|| nul(documentation))),
+        ("metadata", long(metadata, TEXT_LIMIT)),
+        ("tags", about.tags.iter().find_map(|tag| long(tag, TAG_LIMIT).or_else(|| control(tag)))),
+        ("tags", many.then(|| format!("has more than {TAG_COUNT_LIMIT} tags"))),
+    ];
+    let violations: Vec<Violation> =
+        found.into_iter().filter_map(|(field, why)| Some(Violation { field: field.into(), why: why? })).collect();
+    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+}
+
 #[derive(Clone, Debug)]
 pub struct Credential {
     /// What people call it (Confidant's name). Unique among credentials.
@@ -46,4 +73,23 @@ pub struct Credential {
     /// Set on certificate authorities.
     pub authority: Option<Authority>,
     pub material: Material,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_held_to_their_limits_by_name() {
+        let about = |tags: &[&str]| About { tags: tags.iter().map(ToString::to_string).collect(), ..About::default() };
+        assert!(check_words("", &About::default()).is_ok());
+        assert!(check_words(&"x".repeat(TITLE_LIMIT), &about(&["prod"])).is_ok());
+        let refused = |title: &str, about: &About| check_words(title, about).unwrap_err().to_string();
+        assert!(refused(&"x".repeat(TITLE_LIMIT + 1), &About::default()).starts_with("name is longer"));
+        assert!(refused("a\0b", &About::default()).starts_with("name has a control"));
+        assert!(refused("a", &about(&["a\nb"])).starts_with("tags has a control"));
+        assert!(refused("a", &about(&["x"; TAG_COUNT_LIMIT + 1])).starts_with("tags has more"));
+        let loud = About { documentation: Some("line\nline\0".into()), ..About::default() };
+        assert_eq!(refused("a\n", &loud), "name has a control character; documentation has a NUL character");
+    }
 }

@@ -72,7 +72,7 @@ pub struct CredentialSpec {
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)), extend("x-kubernetes-list-type" = "set"))]
     pub tags: Vec<String>,
 
-    /// `false` withdraws the value from whoever reads it, and keeps it. Default true.
+    /// Advisory: clients see it and decide what to do with a disabled credential. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 

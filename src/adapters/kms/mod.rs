@@ -1,0 +1,3 @@
+//! Where the root of trust is kept. Each implements `KeyService`.
+
+pub mod local;

@@ -1,0 +1,9 @@
+//! One vendor each; implements the ports of `app` and nothing else. Adapters know neither the edges nor
+//! one another; what two of them need (`pool`) stands beside them.
+
+pub mod kms;
+pub mod password;
+pub mod pki;
+mod pool;
+pub mod store;
+pub mod system;

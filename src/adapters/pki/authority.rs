@@ -1,0 +1,80 @@
+//! An authority's credential, opened for signing. It may have been made elsewhere and imported: with a
+//! name that rcgen cannot express, without a root beside it, or with somebody else's key.
+
+use rcgen::{KeyPair, PublicKeyData};
+use rustls_pki_types::CertificateDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
+use zeroize::Zeroizing;
+
+use super::{pem, reading};
+use crate::domain::credential::Material;
+use crate::domain::secret::SecretText;
+use crate::domain::{Error, Result};
+
+pub(super) struct Authority {
+    /// Its name, byte for byte as in its certificate.
+    pub subject: Vec<u8>,
+    /// `None`: its certificate does not say.
+    pub key_identifier: Option<Vec<u8>>,
+    pub key: Zeroizing<KeyPair>,
+    /// PEM of itself and the authorities above it, without the root.
+    pub intermediates: String,
+    /// `None`: an imported intermediate whose root was not given.
+    pub root: Option<SecretText>,
+}
+
+impl Authority {
+    pub(super) fn open(material: &Material) -> Result<Self> {
+        let chain = pem::certificates(material.require("certificate")?.expose()).map_err(refuse)?;
+        let own = reading::parse(&chain[0]).map_err(refuse)?;
+        let key = key(material, &own)?;
+        let (intermediates, last_root) = split(&chain)?;
+        Ok(Self {
+            subject: own.subject().as_raw().to_vec(),
+            key_identifier: reading::subject_key_identifier(&own).map(<[u8]>::to_vec),
+            key,
+            intermediates,
+            root: material.get("ca").cloned().or(last_root),
+        })
+    }
+}
+
+/// Whether a signature of this authority is work for the pool. What does not parse is refused later.
+pub(super) fn signs_with_rsa(material: &Material) -> bool {
+    let chain = material.get("certificate").and_then(|text| pem::certificates(text.expose()).ok());
+    chain
+        .as_ref()
+        .and_then(|chain| reading::parse(&chain[0]).ok())
+        .is_some_and(|certificate| certificate.public_key().algorithm.algorithm == OID_PKCS1_RSAENCRYPTION)
+}
+
+/// A certificate signed with a key that does not belong to the authority's certificate would verify nowhere.
+fn key(material: &Material, own: &X509Certificate<'_>) -> Result<Zeroizing<KeyPair>> {
+    let key = pem::private_key(material.require("private_key")?.expose())
+        .and_then(|der| KeyPair::try_from(&*der).ok())
+        .map(Zeroizing::new)
+        .ok_or_else(|| refuse("has a private key that cannot be read (it may be encrypted, or of a kind not known)"))?;
+    if key.der_bytes() != own.public_key().subject_public_key.data.as_ref() {
+        return Err(refuse("has a private key that does not belong to its certificate"));
+    }
+    Ok(key)
+}
+
+/// Those that callers must send, and the root, which they must have.
+fn split(chain: &[CertificateDer<'_>]) -> Result<(String, Option<SecretText>)> {
+    let (mut intermediates, mut root) = (String::new(), None);
+    for der in chain {
+        let text = pem::write(pem::CERTIFICATE, der);
+        if reading::is_self_signed(&reading::parse(der).map_err(refuse)?) {
+            root = Some(text);
+        } else {
+            intermediates.push_str(text.expose());
+        }
+    }
+    Ok((intermediates, root))
+}
+
+fn refuse(why: &'static str) -> Error {
+    Error::invalid("ca", why)
+}

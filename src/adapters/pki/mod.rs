@@ -1,0 +1,70 @@
+//! Keys and certificates with rcgen and aws-lc. Turns a plan into DER and PEM; what a certificate may
+//! say was decided in `domain::authority` and is not decided again here.
+
+mod authority;
+mod certificate;
+mod keys;
+mod pem;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use async_trait::async_trait;
+
+use super::pool::Pool;
+use crate::app::ports::Keymaker;
+use crate::domain::authority::{CertificatePlan, Facts};
+use crate::domain::credential::Material;
+use crate::domain::secret::SecretText;
+use crate::domain::{Error, Result};
+
+/// At half a second for the largest key, whoever is last in the queue waits half a minute.
+const WAITING: usize = 64;
+
+pub struct Workshop {
+    pool: Pool,
+}
+
+impl Workshop {
+    /// Leaves one core to everything else: making an RSA key takes one for up to seconds.
+    pub fn new() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self { pool: Pool::new((cores - 1).max(1), WAITING) }
+    }
+}
+
+impl Default for Workshop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Keymaker for Workshop {
+    async fn rsa(&self, bits: u16) -> Result<Material> {
+        let size = keys::rsa_size(bits)?;
+        self.pool.run(move || keys::rsa(size)).await
+    }
+
+    async fn ssh(&self, bits: u16, comment: Option<&str>) -> Result<Material> {
+        let size = keys::rsa_size(bits)?;
+        let comment = keys::ssh_comment(comment)?;
+        self.pool.run(move || keys::ssh(size, &comment)).await
+    }
+
+    async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
+        let slow = keys::is_rsa(plan.key) || issuer.is_some_and(authority::signs_with_rsa);
+        if !slow {
+            return certificate::make(plan, issuer);
+        }
+        let (plan, issuer) = (plan.clone(), issuer.cloned());
+        self.pool.run(move || certificate::make(&plan, issuer.as_ref())).await
+    }
+
+    fn facts(&self, certificate: &SecretText) -> Result<Facts> {
+        reading::facts(certificate.expose()).map_err(|why| Error::invalid("certificate", why))
+    }
+}

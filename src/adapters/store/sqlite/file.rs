@@ -1,0 +1,98 @@
+//! The database file: its permissions, its connections and their settings, and what its errors become.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::domain::{Error, Result};
+
+/// How long a connection waits for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// More statements than either side has, so that none is ever compiled twice.
+const STATEMENTS: usize = 64;
+
+/// Each commit is synced (FULL); 16 MiB of log before it is copied into the file.
+const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000;";
+const EVERY: &str = "PRAGMA mmap_size = 268435456; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;";
+
+/// Makes the file if it is not there, so that nobody else can ever have read it; SQLite gives its log the
+/// same mode. The answer is absolute: SQLite would take a relative `file:…` for a URI.
+pub(super) fn create(path: &Path) -> Result<PathBuf> {
+    let path = std::path::absolute(path).map_err(|error| at(path, error))?;
+    let folder = path.parent().ok_or_else(|| at(&path, "is not a file"))?;
+    let new_folder = !folder.exists();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| at(folder, error))?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(_) => {
+            sync_folder(folder)?;
+            folder.parent().filter(|_| new_folder).map_or(Ok(()), sync_folder)?;
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(at(&path, error)),
+    }
+    Ok(path)
+}
+
+/// A file whose folder was not synced can vanish with the power, and with it what was acknowledged.
+fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| at(folder, error))
+}
+
+pub(super) fn writer(path: &Path) -> Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    use_log(&connection)?;
+    connection.execute_batch(WRITER)?;
+    Ok(connection)
+}
+
+pub(super) fn reader(path: &Path) -> Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// A connection is never used by two threads at once, so SQLite need not lock it.
+fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.execute_batch(EVERY)?;
+    Ok(connection)
+}
+
+/// Write-ahead logging lets reads go on beside a write. SQLite does not wait for the lock that the change
+/// needs when two processes make it at the same time, so we do.
+fn use_log(connection: &Connection) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => return Err(unavailable(format!("this file system only allows journal mode {mode}"))),
+            Err(error) if is_busy(&error) && start.elapsed() < BUSY => std::thread::sleep(Duration::from_millis(5)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn at(path: &Path, why: impl std::fmt::Display) -> Error {
+    unavailable(format!("{}: {why}", path.display()))
+}
+
+pub(super) fn unavailable(detail: impl ToString) -> Error {
+    Error::Unavailable { part: "the store", detail: detail.to_string() }
+}
+
+/// SQLite's messages name tables and columns, never what is in them.
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        unavailable(error)
+    }
+}

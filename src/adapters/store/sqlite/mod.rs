@@ -1,0 +1,101 @@
+//! The store in one SQLite file, write-ahead logged. Owns the file, its schema and its threads; knows
+//! nothing of what the sealed bodies hold. Other processes may use the same file at the same time.
+
+mod file;
+mod reader;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+mod writer;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::app::ports::{Append, Key, KeyTable, Row, Store, WrappedKey};
+use crate::domain::Result;
+use crate::domain::name::{RecordId, StoreId};
+use crate::domain::record::{Class, Release};
+use reader::Readers;
+use write::Write;
+use writer::Writer;
+
+pub struct SqliteStore {
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Makes the file (0600) and its folder (0700) when they are not there, and brings the schema up to
+    /// date. Blocks: for the start of a program.
+    pub fn open(path: &Path) -> Result<Self> {
+        let path = file::create(path)?;
+        let mut connection = file::writer(&path)?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { readers: Readers::new(path.clone()), writer: Writer::start(path, connection)? })
+    }
+
+    /// How many transactions were committed by this handle.
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    /// Writes what is queued, copies the log into the file when nobody else has it open, and says whether
+    /// that could be done. Dropping does the same and says nothing.
+    pub fn close(mut self) -> Result<()> {
+        self.stop()
+    }
+
+    /// The writer's connection goes last: only one that may write can tidy the log away.
+    fn stop(&mut self) -> Result<()> {
+        self.readers.close();
+        self.writer.stop()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        let _ = self.stop(); // what was acknowledged is on disk in any case
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
+        self.readers.find(class, key)
+    }
+
+    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        self.readers.list(class, after, limit)
+    }
+
+    async fn append(&self, append: Append) -> Result<()> {
+        self.writer.write(Write::Append(Box::new(append))).await.map(drop)
+    }
+
+    async fn release(&self, ids: &[RecordId], release: Release) -> Result<()> {
+        self.writer.write(Write::Release(ids.to_vec(), release)).await.map(drop)
+    }
+
+    async fn purge(&self, now: Timestamp) -> Result<u64> {
+        self.writer.write(Write::Purge(now)).await
+    }
+}
+
+#[async_trait]
+impl KeyTable for SqliteStore {
+    async fn store_id(&self) -> Result<StoreId> {
+        self.readers.store_id()
+    }
+
+    async fn data_keys(&self) -> Result<Vec<WrappedKey>> {
+        self.readers.data_keys()
+    }
+
+    async fn add_data_key(&self, key: WrappedKey) -> Result<()> {
+        self.writer.write(Write::AddDataKey(key)).await.map(drop)
+    }
+}

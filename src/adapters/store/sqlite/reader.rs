@@ -1,0 +1,116 @@
+//! Reads on connections that cannot write. They run on the caller's thread (a few microseconds each, so a
+//! hand-off would cost more) and never wait for a write.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Params, params};
+
+use super::row::{self, select_current};
+use super::{file, schema};
+use crate::adapters::store::name_key;
+use crate::app::ports::{Key, Row, WrappedKey};
+use crate::domain::name::{RecordId, StoreId};
+use crate::domain::record::Class;
+use crate::domain::{Error, Result};
+
+/// Connections kept open between reads. As many are used at once as threads read at once.
+const IDLE: usize = 16;
+
+const BY_ID: &str = select_current!("r.id = ?2");
+const BY_IDS: &str = select_current!("r.id IN (SELECT unhex(value) FROM json_each(?2))");
+const BY_NAME: &str = select_current!("r.name_key = ?2");
+const BY_NAMES: &str = select_current!("r.name_key IN (SELECT value FROM json_each(?2))");
+const BY_ALIAS: &str =
+    select_current!("r.id = (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value = ?3)");
+const BY_LINK: &str = select_current!("r.id IN (SELECT from_id FROM links WHERE to_id = ?2)");
+const LIST: &str = select_current!("r.released_at IS NULL ORDER BY r.name_key LIMIT ?2");
+const LIST_AFTER: &str = select_current!("r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 8] = [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_LINK, LIST, LIST_AFTER];
+
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Mutex::default() }
+    }
+
+    pub(super) fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
+        let class = row::class_number(class);
+        self.on_connection(|connection| match key {
+            Key::Ids([]) => Ok(Vec::new()),
+            Key::Ids([id]) => select(connection, BY_ID, params![class, id.bytes()]),
+            Key::Ids(ids) => select(connection, BY_IDS, params![class, hex_array(ids)]),
+            Key::Names([name]) => select(connection, BY_NAME, params![class, name_key(name)]),
+            Key::Names(names) => select(connection, BY_NAMES, params![class, json_array(names)]),
+            Key::Alias(kind, value) => select(connection, BY_ALIAS, params![class, row::alias_number(kind), value]),
+            Key::LinksTo(id) => select(connection, BY_LINK, params![class, id.bytes()]),
+        })
+    }
+
+    pub(super) fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let class = row::class_number(class);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.on_connection(|connection| match after {
+            None => select(connection, LIST, params![class, limit]),
+            Some(after) => select(connection, LIST_AFTER, params![class, limit, name_key(after)]),
+        })
+    }
+
+    pub(super) fn store_id(&self) -> Result<StoreId> {
+        self.on_connection(schema::store_id)
+    }
+
+    pub(super) fn data_keys(&self) -> Result<Vec<WrappedKey>> {
+        self.on_connection(|connection| {
+            let mut statement = connection.prepare_cached("SELECT epoch, wrapped FROM data_keys ORDER BY epoch")?;
+            let keys = statement.query_map([], |row| Ok(WrappedKey { epoch: row.get(0)?, wrapped: row.get(1)? }))?;
+            keys.map(|key| key.map_err(Error::from)).collect()
+        })
+    }
+
+    pub(super) fn close(&self) {
+        self.idle().clear();
+    }
+
+    /// After an error the connection is closed and not used again: a damaged one must not stay.
+    fn on_connection<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let idle = self.idle().pop(); // a statement of its own: the lock is not held while opening
+        let connection = idle.map_or_else(|| file::reader(&self.path), Ok)?;
+        let found = read(&connection)?;
+        let mut idle = self.idle();
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
+        Ok(found)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn select(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(columns) = rows.next()? {
+        found.push(row::read(columns)?);
+    }
+    Ok(found)
+}
+
+fn hex_array(ids: &[RecordId]) -> String {
+    let quoted: Vec<String> = ids.iter().map(|id| format!("\"{}\"", id.hex())).collect();
+    format!("[{}]", quoted.join(","))
+}
+
+fn json_array(names: &[&str]) -> String {
+    let keys: Vec<serde_json::Value> = names.iter().map(|name| name_key(name).into()).collect();
+    serde_json::Value::from(keys).to_string()
+}

@@ -1,0 +1,118 @@
+//! How values of the domain stand in columns. What is written here is a promise to every later version.
+
+use std::fmt::Display;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::app::ports::{AliasKind, Row};
+use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
+use crate::domain::record::{Class, Head, Origin, Release, Stamp};
+use crate::domain::{Error, Result};
+
+/// Current revisions in the order of columns that [`read`] expects, and then the condition.
+macro_rules! select_current {
+    ($condition:literal) => {
+        concat!(
+            "SELECT r.id, r.class, r.tenant, r.name, r.origin, r.retain_for, r.released_at, r.purge_at, ",
+            "v.number, v.version_id, v.at, v.actor, v.sealed ",
+            "FROM records r JOIN revisions v ON v.record = r.id AND v.number = r.revision ",
+            "WHERE r.class = ?1 AND ",
+            $condition
+        )
+    };
+}
+pub(super) use select_current;
+
+pub(super) fn read(columns: &rusqlite::Row<'_>) -> Result<Row> {
+    let id = RecordId::from_bytes(columns.get(0)?);
+    let damaged = |why: &dyn Display| damaged(id, why);
+    let origin: String = columns.get(4)?;
+    let head = Head {
+        id,
+        class: class(columns.get(1)?).ok_or_else(|| damaged(&"unknown class"))?,
+        tenant: Tenant::namespace(&columns.get::<_, String>(2)?),
+        name: columns.get(3)?,
+        origin: serde_json::from_str(&origin).map_err(|error| damaged(&error))?,
+        retain_for: SignedDuration::from_micros(columns.get(5)?),
+        released: release(columns)?,
+    };
+    let number: i64 = columns.get(8)?;
+    let stamp = Stamp {
+        number: Revision(number.try_into().map_err(|error| damaged(&error))?),
+        version_id: VersionId::from_bytes(columns.get(9)?),
+        at: time(columns.get(10)?)?,
+        by: columns.get(11)?,
+    };
+    Ok(Row { head, stamp, sealed: columns.get(12)? })
+}
+
+fn release(columns: &rusqlite::Row<'_>) -> Result<Option<Release>> {
+    let (Some(at), Some(purge_at)) = (columns.get(6)?, columns.get(7)?) else { return Ok(None) };
+    Ok(Some(Release { at: time(at)?, purge_at: time(purge_at)? }))
+}
+
+fn time(micros: i64) -> Result<Timestamp> {
+    Timestamp::from_microsecond(micros).map_err(super::file::unavailable)
+}
+
+fn damaged(id: RecordId, why: &dyn Display) -> Error {
+    Error::Damaged { what: format!("record {id}"), detail: why.to_string() }
+}
+
+pub(super) fn class_number(class: Class) -> i64 {
+    match class {
+        Class::Credential => 1,
+        Class::Service => 2,
+        Class::Client => 3,
+    }
+}
+
+pub(super) fn class(number: i64) -> Option<Class> {
+    Class::ALL.into_iter().find(|class| class_number(*class) == number)
+}
+
+pub(super) fn alias_number(kind: AliasKind) -> i64 {
+    match kind {
+        AliasKind::Title => 1,
+        AliasKind::Fingerprint => 2,
+    }
+}
+
+pub(super) fn origin_text(origin: &Origin) -> Result<String> {
+    serde_json::to_string(origin).map_err(Error::internal)
+}
+
+/// 292,000 years: more is a mistake of ours.
+pub(super) fn micros(duration: SignedDuration) -> Result<i64> {
+    duration.as_micros().try_into().map_err(Error::internal)
+}
+
+pub(super) fn revision_number(revision: Revision) -> Result<i64> {
+    revision.0.try_into().map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::Owner;
+
+    #[test]
+    fn origins_are_written_as_they_always_were() {
+        let owner = Owner { kind: "Credential".into(), namespace: "shop".into(), name: "db".into() };
+        for (origin, text) in [
+            (Origin::Rest, r#""Rest""#),
+            (Origin::Own, r#""Own""#),
+            (Origin::Resource(owner), r#"{"Resource":{"kind":"Credential","namespace":"shop","name":"db"}}"#),
+        ] {
+            assert_eq!(origin_text(&origin).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn classes_and_alias_kinds_keep_their_numbers() {
+        assert_eq!(Class::ALL.map(class_number), [1, 2, 3]);
+        assert_eq!(Class::ALL.map(|one| class(class_number(one))), Class::ALL.map(Some));
+        assert_eq!(class(4), None);
+        assert_eq!([AliasKind::Title, AliasKind::Fingerprint].map(alias_number), [1, 2]);
+    }
+}

@@ -1,0 +1,126 @@
+//! The one thread that writes. It takes what has queued up while the last commit was being synced, and
+//! commits it together: one sync for up to 64 writes. It answers only after the commit.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::file;
+use super::write::Write;
+use crate::domain::{Error, Result};
+
+/// More than this waiting is an overload that callers must hear of.
+pub(super) const QUEUE: usize = 1024;
+const BATCH: usize = 64;
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long the end of the program waits for what is queued.
+const STOP: Duration = Duration::from_secs(10);
+
+pub(super) struct Writer {
+    queue: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
+}
+
+struct Order {
+    write: Write,
+    answer: oneshot::Sender<Result<u64>>,
+}
+
+impl Writer {
+    pub(super) fn start(path: PathBuf, connection: Connection) -> Result<Self> {
+        let (queue, orders) = sync_channel(QUEUE);
+        let commits = Arc::new(AtomicU64::new(0));
+        let mut desk = Desk { path, connection: Some(connection), commits: commits.clone() };
+        let builder = thread::Builder::new().name("store-writer".into());
+        let thread = builder.spawn(move || desk.serve(&orders)).map_err(file::unavailable)?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), commits })
+    }
+
+    /// A caller that stops waiting does not stop its write.
+    pub(super) async fn write(&self, write: Write) -> Result<u64> {
+        let stopped = || file::unavailable("the writer has stopped");
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.try_send(Order { write, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Overloaded { retry_after: RETRY_AFTER },
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more, writes what is queued and ends the thread, if that can be done in time.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        self.queue = None;
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let start = Instant::now();
+        while !thread.is_finished() {
+            if start.elapsed() > STOP {
+                return Err(file::unavailable("the last writes were not done in time"));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread.join().map_err(|_| file::unavailable("the writer has panicked"))
+    }
+}
+
+/// The state of the thread.
+struct Desk {
+    path: PathBuf,
+    connection: Option<Connection>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Desk {
+    fn serve(&mut self, orders: &Receiver<Order>) {
+        while let Ok(first) = orders.recv() {
+            let mut batch = vec![first];
+            batch.extend(orders.try_iter().take(BATCH - 1));
+            let answers = self.commit(&batch);
+            for (position, order) in batch.into_iter().enumerate() {
+                let answer = answers.as_ref().map_or_else(|error| Err(error.clone()), |all| all[position].clone());
+                let _ = order.answer.send(answer); // the caller may have gone
+            }
+        }
+    }
+
+    /// One transaction. When it fails, all of it failed, refusals too: they were decided on what was lost
+    /// with it. Its connection is then closed, so that the next batch starts from what is on disk and
+    /// nothing that SQLite remembers of the failed commit is built upon.
+    fn commit(&mut self, batch: &[Order]) -> Result<Vec<Result<u64>>> {
+        let mut connection = self.connection.take().map_or_else(|| file::writer(&self.path), Ok)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let answers = batch.iter().map(|order| run(&transaction, &order.write)).collect::<Result<Vec<_>>>()?;
+        transaction.commit()?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.connection = Some(connection);
+        Ok(answers)
+    }
+}
+
+/// The outer error: SQLite has rolled the whole transaction back, as it may when the disk is full or fails.
+fn run(connection: &Connection, write: &Write) -> Result<Result<u64>> {
+    let savepoint = |sql: &str| connection.prepare_cached(sql)?.execute([]).map_err(Error::from);
+    savepoint("SAVEPOINT one")?;
+    let outcome = write.run(connection);
+    match &outcome {
+        Ok(_) => {}
+        Err(error) if connection.is_autocommit() => return Err(error.clone()),
+        Err(_) => {
+            savepoint("ROLLBACK TO one")?;
+        }
+    }
+    savepoint("RELEASE one")?;
+    Ok(outcome)
+}

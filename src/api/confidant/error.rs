@@ -1,0 +1,153 @@
+//! Confidant's two families of error answers: JSON from its operations, HTML pages from around them.
+//! Clients look at the status of either, and at `error`, `reference` and `conflicts` of the JSON.
+
+use std::time::Duration;
+
+use warp::http::{HeaderValue, StatusCode, header};
+use warp::reply::Response;
+
+use crate::api::json::Json;
+use crate::api::route::{self, Call, Refusal};
+use crate::domain::Conflict;
+use crate::domain::error::{Error, KeyConflict, Violation};
+use crate::domain::name::RecordId;
+use crate::domain::record::Class;
+use crate::server::body::wiped;
+
+pub const POLICY: (&str, &str) = ("content-security-policy", "default-src 'self'; style-src 'self' 'unsafe-inline'");
+const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+
+const JSON_HEADERS: [(&str, &str); 6] = [
+    ("content-type", "application/json"),
+    ("x-xss-protection", "1; mode=block"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    POLICY,
+    NO_STORE,
+];
+
+/// How long callers wait for a part that is away.
+const RETRY: Duration = Duration::from_secs(5);
+
+pub fn json(status: StatusCode, body: &Json) -> Response {
+    route::response(status, &JSON_HEADERS, wiped(body.bytes()))
+}
+
+/// The answer of an operation on a record of this class.
+pub fn render(error: &Error, class: Class, call: &Call) -> Response {
+    let id = call.parameter("id");
+    let writing = call.method != warp::http::Method::GET;
+    let about = |id: &str| vec![("reference", Json::text(id))];
+    let own = || id.map(about).unwrap_or_default();
+    match error {
+        Error::Invalid(violations) => told(StatusCode::BAD_REQUEST, named(violations), Vec::new()),
+        Error::NotFound { .. } if !writing => json(StatusCode::NOT_FOUND, &Json::Object(Vec::new())),
+        Error::NotFound { .. } => told(StatusCode::NOT_FOUND, error.to_string(), Vec::new()),
+        Error::Conflict(conflict) => self::conflict(conflict, class, id),
+        Error::Forbidden { actor, action, .. } => {
+            // By the caller's own word for it: the record's name is not for those who may not see it.
+            let what = id.map_or_else(|| class.plural().to_owned(), |id| format!("{} {id}", class.singular()));
+            told(StatusCode::FORBIDDEN, format!("{actor} may not {action} {what}"), own())
+        }
+        Error::Unauthenticated => told(StatusCode::FORBIDDEN, error.to_string(), Vec::new()),
+        Error::Awaiting { .. } => told(StatusCode::CONFLICT, error.to_string(), own()),
+        Error::Overloaded { retry_after } => later(error, *retry_after),
+        Error::Unavailable { .. } => later(error, RETRY),
+        Error::Damaged { .. } | Error::Internal { .. } => {
+            log(error);
+            told(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), own())
+        }
+    }
+}
+
+fn conflict(conflict: &Conflict, class: Class, id: Option<&str>) -> Response {
+    let referred = |record: &RecordId| {
+        let reference = match (class, id) {
+            (Class::Service, Some(id)) => id.to_owned(),
+            _ => record.hex(),
+        };
+        vec![("reference", Json::text(reference))]
+    };
+    match conflict {
+        Conflict::Exists { id, .. } if class == Class::Credential => {
+            told(StatusCode::CONFLICT, format!("name is taken already, see id: {}", id.hex()), referred(id))
+        }
+        Conflict::Exists { id, .. } | Conflict::Managed { id, .. } => {
+            told(StatusCode::CONFLICT, conflict.to_string(), referred(id))
+        }
+        Conflict::Stale { .. } | Conflict::WrittenElsewhere { .. } => {
+            let reference = id.map(|id| vec![("reference", Json::text(id))]).unwrap_or_default();
+            told(StatusCode::CONFLICT, conflict.to_string(), reference)
+        }
+        Conflict::Keys { keys } => {
+            let conflicts = Json::object(keys.iter().map(|key| (key.key.clone(), holders(key, class, id))));
+            told(StatusCode::BAD_REQUEST, conflict.to_string(), vec![("conflicts", conflicts)])
+        }
+    }
+}
+
+/// Writing a service, clients get every holder of the key; writing a credential, the others and where.
+fn holders(conflict: &KeyConflict, class: Class, id: Option<&str>) -> Json {
+    let ids = conflict.credentials.iter().map(RecordId::hex);
+    if class == Class::Service {
+        return Json::object([("credentials", Json::texts(ids)), ("blind_credentials", Json::List(Vec::new()))]);
+    }
+    let others = ids.filter(|holder| Some(holder.as_str()) != id);
+    Json::object([("credentials", Json::texts(others)), ("services", Json::texts(&conflict.services))])
+}
+
+/// Fields by the names that they have in Confidant.
+fn named(violations: &[Violation]) -> String {
+    let field = |violation: &Violation| match violation.field.as_str() {
+        "pairs" | "value" => format!("credential_pairs {}", violation.why),
+        _ => violation.to_string(),
+    };
+    violations.iter().map(field).collect::<Vec<_>>().join("; ")
+}
+
+fn told(status: StatusCode, error: String, more: Vec<(&str, Json)>) -> Response {
+    json(status, &Json::object([("error", Json::text(error))].into_iter().chain(more)))
+}
+
+fn later(error: &Error, after: Duration) -> Response {
+    log(error);
+    let mut response = told(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), Vec::new());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    response
+}
+
+fn log(error: &Error) {
+    match (error, error.detail()) {
+        (Error::Damaged { .. } | Error::Internal { .. }, detail) => tracing::error!(%error, detail, "a request failed"),
+        (_, detail) => tracing::warn!(%error, detail, "a request has to wait"),
+    }
+}
+
+/// What is said before an operation is reached.
+pub fn refuse(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::NoSuchPath => page(StatusCode::NOT_FOUND),
+        Refusal::WrongMethod => page(StatusCode::METHOD_NOT_ALLOWED),
+        Refusal::NotPresented => {
+            let mut response = page(StatusCode::UNAUTHORIZED);
+            let challenge = HeaderValue::from_static("Basic realm=\"strongroom\", charset=\"UTF-8\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+        }
+        Refusal::Failed => page(StatusCode::FORBIDDEN),
+        Refusal::TooLarge => told(StatusCode::PAYLOAD_TOO_LARGE, "body is too large".into(), Vec::new()),
+        Refusal::Broken => told(StatusCode::BAD_REQUEST, "body could not be read".into(), Vec::new()),
+        Refusal::Error(Error::Overloaded { retry_after }) => later(&Error::Overloaded { retry_after }, retry_after),
+        Refusal::Error(error @ Error::Unavailable { .. }) => later(&error, RETRY),
+        Refusal::Error(error) => {
+            log(&error);
+            page(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn page(status: StatusCode) -> Response {
+    const HEADERS: [(&str, &str); 3] = [("content-type", "text/html; charset=utf-8"), POLICY, NO_STORE];
+    let body = format!("<!doctype html>\n<html lang=en>\n<title>{status}</title>\n<h1>{status}</h1>\n");
+    route::response(status, &HEADERS, body)
+}

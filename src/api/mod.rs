@@ -1,0 +1,23 @@
+//! The REST edge: the mount table, and what every dialect builds on. A dialect translates; it owns no rules.
+
+pub mod confidant;
+pub mod json;
+pub mod route;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use crate::api::confidant::Confidant;
+use crate::app::App;
+use crate::server::metrics::HttpMetrics;
+
+/// Every dialect on one port. Confidant is mounted at the root too and so must come last.
+pub fn routes(app: Arc<App>, metrics: HttpMetrics) -> BoxedFilter<(Response,)> {
+    let nobodys = |_| async { Ok::<_, Infallible>(route::response(StatusCode::NOT_FOUND, &[], "not found\n")) };
+    route::filter::<Confidant>(app, metrics).recover(nobodys).unify().boxed()
+}

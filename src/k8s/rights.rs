@@ -1,0 +1,47 @@
+//! What the process may do at the API server, as a table: `strongroom check` asks for each row, and a test
+//! holds the chart's RBAC to it. Nothing else is ever needed.
+
+/// One permission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Right {
+    pub group: &'static str,
+    pub resource: &'static str,
+    pub subresource: Option<&'static str>,
+    pub verbs: &'static [&'static str],
+    /// Only on the object of this name: the webhook configurations, whose name is a setting.
+    pub named: bool,
+}
+
+const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Right {
+    Right { group, resource, subresource: None, verbs, named: false }
+}
+
+const fn status(resource: &'static str) -> Right {
+    Right { group: super::crd::GROUP, resource, subresource: Some("status"), verbs: &["patch"], named: false }
+}
+
+const fn named(resource: &'static str) -> Right {
+    let verbs = &["get", "list", "watch", "patch"];
+    Right { group: "admissionregistration.k8s.io", resource, subresource: None, verbs, named: true }
+}
+
+const READ: &[&str] = &["get", "list", "watch"];
+const PROJECT: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+
+pub const RIGHTS: &[Right] = &[
+    right(super::crd::GROUP, "credentials", READ),
+    right(super::crd::GROUP, "services", READ),
+    right(super::crd::GROUP, "certificateauthorities", READ),
+    right(super::crd::GROUP, "clientcredentials", READ),
+    status("credentials"),
+    status("services"),
+    status("certificateauthorities"),
+    status("clientcredentials"),
+    right("", "secrets", PROJECT),
+    right("", "configmaps", PROJECT),
+    right("events.k8s.io", "events", &["create", "patch"]),
+    right("authentication.k8s.io", "tokenreviews", &["create"]),
+    right("authorization.k8s.io", "subjectaccessreviews", &["create"]),
+    named("mutatingwebhookconfigurations"),
+    named("validatingwebhookconfigurations"),
+];

@@ -1,0 +1,181 @@
+//! `strongroom check`: one line for each thing that must be right, and what to do about what is not.
+
+use std::process::ExitCode;
+
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::PostParams;
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::Condition;
+use kube::{Api, Client, ResourceExt};
+
+use crate::app::App;
+use crate::config::{Given, Settings};
+use crate::k8s::rights::{RIGHTS, Right};
+use crate::runtime::{foundation, kubernetes, settle, threads};
+
+/// What a check found: `Err` holds what is wrong and what to do.
+type Finding = Result<String, String>;
+
+struct Report {
+    failed: bool,
+}
+
+impl Report {
+    fn line(&mut self, what: &str, finding: Finding) -> bool {
+        match finding {
+            Ok(said) => println!("ok    {what:<10} {said}"),
+            Err(said) => {
+                self.failed = true;
+                println!("FAIL  {what:<10} {said}");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn skip(&self, what: &str, why: &str) {
+        println!("--    {what:<10} not checked: {why}");
+    }
+}
+
+pub fn run(given: Given) -> anyhow::Result<ExitCode> {
+    let mut report = Report { failed: false };
+    let settings = match settle(given) {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.line("settings", Err(format!("{error:#}")));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    report.line("settings", Ok(format!("data in {}, REST on {}", settings.data_dir.display(), settings.listen)));
+    threads()?.block_on(async {
+        let app = check_store(&mut report, &settings).await;
+        check_cluster(&mut report, &settings, app.as_ref()).await;
+    });
+    Ok(if report.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Opens what is there; makes nothing.
+async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
+    let database = foundation::database(settings);
+    if !database.exists() {
+        report.line("store", Ok(format!("{} will be made at the first start", database.display())));
+        report.skip("key", "it is made together with the store");
+        return None;
+    }
+    match foundation::open(settings, None).await {
+        Ok(app) => {
+            report.line("store", Ok(format!("{} opens", database.display())));
+            report.line("key", Ok(format!("{} opens the data keys", settings.key_file.display())));
+            Some(app)
+        }
+        Err(error) => {
+            report.line("store", Err(format!("{error:#}")));
+            None
+        }
+    }
+}
+
+async fn check_cluster(report: &mut Report, settings: &Settings, app: Option<&App>) {
+    let client = match kubernetes::client(settings).await {
+        Ok(client) => client,
+        Err(error) => {
+            report.line("api server", Err(format!("{error:#}; `strongroom serve` needs no cluster")));
+            return;
+        }
+    };
+    let version = client.apiserver_version().await;
+    let reached = version.map(|it| format!("Kubernetes {}", it.git_version)).map_err(|error| error.to_string());
+    if !report.line("api server", reached) {
+        return;
+    }
+    report.line("crds", crds(&client).await);
+    report.line("rights", rights(&client, settings).await);
+    report.line("webhook", webhook(&client, settings, app).await);
+}
+
+async fn crds(client: &Client) -> Finding {
+    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let mut missing = Vec::new();
+    for wanted in crate::k8s::crd::all() {
+        let name = wanted.name_any();
+        // The operator itself may not read CRDs; whether the resource is served is what counts.
+        let served = match api.get_opt(&name).await {
+            Ok(found) => is_crd_established().matches_object(found.as_ref()),
+            Err(_) => is_served(client, &wanted.spec.names.plural).await,
+        };
+        if !served {
+            missing.push(name);
+        }
+    }
+    if missing.is_empty() {
+        return Ok("all four are served".into());
+    }
+    Err(format!("{} not served: kubectl apply -f crds/, or `strongroom crds | kubectl apply -f -`", missing.join(", ")))
+}
+
+async fn is_served(client: &Client, plural: &str) -> bool {
+    let listed = client.list_api_group_resources("strongroom.dev/v1alpha1").await;
+    listed.is_ok_and(|list| list.resources.iter().any(|resource| resource.name == plural))
+}
+
+async fn rights(client: &Client, settings: &Settings) -> Finding {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let mut missing = Vec::new();
+    for right in RIGHTS {
+        for verb in right.verbs {
+            let review = SelfSubjectAccessReview { spec: question(right, verb, settings), ..Default::default() };
+            let answer = api.create(&PostParams::default(), &review).await.map_err(|error| error.to_string())?;
+            if !answer.status.is_some_and(|status| status.allowed) {
+                missing.push(format!("{verb} {}", described(right)));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(format!("all {} are granted", RIGHTS.len()));
+    }
+    Err(format!("may not {}: apply the RBAC of manifests/install.yaml or of the chart", missing.join(", ")))
+}
+
+fn question(right: &Right, verb: &str, settings: &Settings) -> SelfSubjectAccessReviewSpec {
+    let attributes = ResourceAttributes {
+        group: Some(right.group.into()),
+        resource: Some(right.resource.into()),
+        subresource: right.subresource.map(Into::into),
+        verb: Some(verb.into()),
+        name: right.named.then(|| settings.webhook_config.clone()),
+        ..ResourceAttributes::default()
+    };
+    SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() }
+}
+
+fn described(right: &Right) -> String {
+    right.subresource.map_or_else(|| right.resource.to_owned(), |part| format!("{}/{part}", right.resource))
+}
+
+/// Both configurations exist and carry the root that the webhook is served under.
+async fn webhook(client: &Client, settings: &Settings, app: Option<&App>) -> Finding {
+    let name = &settings.webhook_config;
+    let absent = |error: kube::Error| format!("configuration {name}: {error}; apply manifests/install.yaml");
+    let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone()).get(name).await.map_err(absent)?;
+    let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone()).get(name).await.map_err(absent)?;
+    let mutating = mutating.webhooks.unwrap_or_default().into_iter().map(|hook| hook.client_config);
+    let validating = validating.webhooks.unwrap_or_default().into_iter().map(|hook| hook.client_config);
+    let bundles: Vec<_> = mutating.chain(validating).map(|config| config.ca_bundle.unwrap_or_default().0).collect();
+    if bundles.iter().any(Vec::is_empty) {
+        return Err(format!("configuration {name} has no caBundle yet: a running `strongroom run` puts it there"));
+    }
+    let Some(app) = app else { return Ok(format!("configuration {name} has a caBundle")) };
+    let root = app.own.published_root("webhook").await.map_err(|error| error.to_string())?;
+    match root {
+        Some(root) if bundles.iter().all(|bundle| String::from_utf8_lossy(bundle).contains(root.trim())) => {
+            Ok(format!("configuration {name} carries this store's root"))
+        }
+        Some(_) => {
+            Err(format!("configuration {name} carries another store's root: restart the process that runs on it"))
+        }
+        None => Err("this store has no webhook root yet: start `strongroom run` once".into()),
+    }
+}

@@ -1,0 +1,59 @@
+//! The composition root: the one place that knows every room. Dispatches the subcommands.
+
+mod check;
+mod client;
+mod foundation;
+mod kubernetes;
+mod rest;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+
+use crate::config::{Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::telemetry;
+
+/// Runs one subcommand to its end. What fails is said on standard error in one line.
+pub fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("strongroom: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(given) => serve::run(settle(given)?, serve::Mode::Cluster),
+        Command::Serve(given) => serve::run(settle(given)?, serve::Mode::Alone),
+        Command::Client { command: ClientCommand::Create { name, admin, given } } => {
+            client::create(&settle(given)?, &name, admin)
+        }
+        Command::Check(given) => check::run(given),
+        Command::Crds => {
+            print!("{}", crate::k8s::crd::manifest());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version => {
+            println!("strongroom {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn settle(given: Given) -> anyhow::Result<Settings> {
+    let settings = given.settle(std::env::vars_os().map(|(name, _)| name))?;
+    let json = settings.log_format == LogFormat::Json;
+    telemetry::start_logging(&settings.log_level, json).map_err(|error| anyhow!(error))?;
+    Ok(settings)
+}
+
+/// One provider for TLS everywhere, and the threads of the process.
+fn threads() -> anyhow::Result<tokio::runtime::Runtime> {
+    // Fails only when there is one already, which then is this one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")
+}

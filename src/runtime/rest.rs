@@ -1,0 +1,120 @@
+//! The REST listener: its certificate, from files or of Strongroom's own making, kept fresh.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::app::own::Lifetimes;
+use crate::config::{CertificateFiles, RestTls, Settings};
+use crate::domain::authority::AlternativeName;
+use crate::domain::secret::SecretText;
+use crate::server::{ClientCertificates, Tls};
+
+const NAME: &str = "rest";
+/// Also catches a clock that was set forward.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What the listener shows at first, and the task that replaces it in time.
+pub async fn tls(
+    settings: &Settings,
+    app: &Arc<App>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Arc<Tls>>> {
+    match &settings.rest_tls {
+        RestTls::Plain => Ok(None),
+        RestTls::Files(files) => from_files(files.clone(), shutdown.clone()).map(Some),
+        RestTls::Own(names) => own(settings, names.clone(), app.clone(), shutdown.clone()).await.map(Some),
+    }
+}
+
+fn from_files(files: CertificateFiles, shutdown: CancellationToken) -> anyhow::Result<Arc<Tls>> {
+    let (chain, key) = read(&files)?;
+    let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted)?);
+    let replaced = tls.clone();
+    tokio::spawn(async move {
+        let mut seen = modified(&files);
+        while pause(&shutdown).await {
+            let now = modified(&files);
+            if now == seen {
+                continue;
+            }
+            // Half of a pair may have been written: what does not fit is tried again at the next look.
+            match read(&files).and_then(|(chain, key)| Ok(replaced.replace(&chain, &key)?)) {
+                Ok(()) => {
+                    seen = now;
+                    tracing::info!("REST certificate was read again");
+                }
+                Err(error) => tracing::warn!(%error, "REST certificate files cannot be used; keeping the old one"),
+            }
+        }
+    });
+    Ok(tls)
+}
+
+fn read(files: &CertificateFiles) -> anyhow::Result<(String, SecretText)> {
+    let text =
+        |flag: &str, path: &PathBuf| fs::read_to_string(path).with_context(|| format!("{flag} {}", path.display()));
+    Ok((text("--tls-cert", &files.chain)?, SecretText::new(text("--tls-key", &files.key)?)))
+}
+
+fn modified(files: &CertificateFiles) -> [Option<SystemTime>; 2] {
+    [&files.chain, &files.key].map(|path| fs::metadata(path).and_then(|found| found.modified()).ok())
+}
+
+async fn own(
+    settings: &Settings,
+    names: Vec<AlternativeName>,
+    app: Arc<App>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Arc<Tls>> {
+    let root = settings.data_dir.join("ca.crt");
+    let (mut certificate, roots) = renew(&app, &names).await?;
+    publish(&root, &roots)?;
+    let tls = Arc::new(Tls::new(&certificate.chain, &certificate.private_key, ClientCertificates::Accepted)?);
+    let replaced = tls.clone();
+    tokio::spawn(async move {
+        while pause(&shutdown).await {
+            if app.now() < certificate.renew_at {
+                continue;
+            }
+            let renewed = async {
+                let (next, roots) = renew(&app, &names).await?;
+                publish(&root, &roots)?;
+                replaced.replace(&next.chain, &next.private_key)?;
+                anyhow::Ok(next)
+            };
+            match renewed.await {
+                Ok(next) => certificate = next,
+                Err(error) => tracing::warn!(%error, "REST certificate was not renewed; trying again"),
+            }
+        }
+    });
+    Ok(tls)
+}
+
+async fn renew(app: &App, names: &[AlternativeName]) -> anyhow::Result<(crate::app::own::OwnCertificate, String)> {
+    let roots = app.own.roots(NAME, Lifetimes::default()).await?;
+    Ok((app.own.leaf(NAME, names, Lifetimes::default()).await?, roots))
+}
+
+/// Old or new, never half: callers read this file at any time.
+fn publish(path: &PathBuf, roots: &str) -> anyhow::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|known| known == roots) {
+        return Ok(());
+    }
+    let next = path.with_extension("new");
+    fs::write(&next, roots).and_then(|()| fs::rename(&next, path)).with_context(|| path.display().to_string())
+}
+
+/// False when it is time to stop.
+async fn pause(shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = shutdown.cancelled() => false,
+        () = tokio::time::sleep(LOOK) => true,
+    }
+}

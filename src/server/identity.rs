@@ -1,0 +1,118 @@
+//! Who is calling: asks each scheme in turn, the caller's headers before its certificate. Each answers
+//! "not presented", "this actor" or "failed"; failed stops, so that a wrong password is never excused
+//! by a good certificate.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use warp::http::{HeaderMap, header};
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::domain::Error;
+use crate::domain::actor::Actor;
+use crate::domain::secret::SecretText;
+use crate::server::Peer;
+
+/// Why a caller is nobody.
+#[derive(Debug)]
+pub enum Refused {
+    NotPresented,
+    /// Presented, and not accepted. The caller does not learn why.
+    Failed,
+    /// It could not be found out.
+    Unknown(Error),
+}
+
+/// What the Authorization header holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Presented {
+    Nothing,
+    Bearer(SecretText),
+    Basic(String, SecretText),
+    /// More than one header, or one that cannot be read. Proxies and servers disagree on which of two
+    /// headers counts, so neither does.
+    Unreadable,
+}
+
+pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Actor, Refused> {
+    let found = match presented(headers) {
+        Presented::Unreadable => return Err(Refused::Failed),
+        Presented::Bearer(token) => app.authenticate_token(&token).await,
+        Presented::Basic(username, password) => app.clients.authenticate_basic(&username, &password).await,
+        Presented::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
+            Some(certificate) => app.clients.authenticate_certificate(certificate).await,
+            None => return Err(Refused::NotPresented),
+        },
+    };
+    match found {
+        Ok(Some(actor)) => Ok(actor),
+        Ok(None) | Err(Error::Unauthenticated) => {
+            tracing::info!(target: "audit", addr = ?peer.map(|peer| peer.addr), outcome = "failed", "authentication");
+            Err(Refused::Failed)
+        }
+        Err(error) => Err(Refused::Unknown(error)),
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Presented {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Presented::Nothing;
+    };
+    if values.next().is_some() {
+        return Presented::Unreadable;
+    }
+    let Some((scheme, rest)) = value.to_str().ok().and_then(|text| text.trim().split_once(' ')) else {
+        return Presented::Unreadable;
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => Presented::Bearer(SecretText::from(rest.trim())),
+        "basic" => basic(rest.trim()).unwrap_or(Presented::Unreadable),
+        _ => Presented::Unreadable,
+    }
+}
+
+/// RFC 7617: the first colon ends the user name.
+fn basic(encoded: &str) -> Option<Presented> {
+    let decoded = Zeroizing::new(BASE64_STANDARD.decode(encoded).ok()?);
+    let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(Presented::Basic(username.to_owned(), SecretText::from(password)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use warp::http::HeaderValue;
+
+    fn seen(values: &[&str]) -> Presented {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        presented(&headers)
+    }
+
+    #[test]
+    fn the_header_says_which_scheme_is_asked() {
+        assert_eq!(seen(&[]), Presented::Nothing);
+        assert_eq!(seen(&["bEARER  a.b.c "]), Presented::Bearer("a.b.c".into()));
+        // till:pass:word
+        assert_eq!(seen(&["Basic dGlsbDpwYXNzOndvcmQ="]), Presented::Basic("till".into(), "pass:word".into()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_not_ignored() {
+        let dark: [&[&str]; 7] = [
+            &["Bearer a", "Bearer a"],
+            &["Bearer a", "Basic dGlsbDpwYXNzOndvcmQ="],
+            &["Negotiate a"],
+            &["Bearer"],
+            &["Basic %%%"],
+            &["Basic dGlsbA=="],
+            &["Basic /zov"],
+        ];
+        for values in dark {
+            assert_eq!(seen(values), Presented::Unreadable, "{values:?}");
+        }
+    }
+}

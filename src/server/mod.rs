@@ -1,0 +1,13 @@
+//! HTTP plumbing without a dialect: the TLS accept loop and its limits, who is calling, health, metrics.
+//! Must not know what the routes are about.
+
+mod activity;
+pub mod body;
+pub mod health;
+pub mod identity;
+pub mod listen;
+pub mod metrics;
+pub mod tls;
+
+pub use listen::{Limits, Peer, serve};
+pub use tls::{ClientCertificates, Tls};

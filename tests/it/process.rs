@@ -1,0 +1,192 @@
+//! The real binary as a child: started on free ports and a folder of its own, and ended with the test.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Certificate, Client, Identity};
+
+const START: Duration = Duration::from_secs(20);
+
+pub struct Strongroom {
+    pub data: PathBuf,
+    pub rest: u16,
+    pub admin: u16,
+    pub webhook: u16,
+    command: &'static str,
+    environment: Vec<(String, String)>,
+    child: Option<Child>,
+    _dir: Option<tempfile::TempDir>,
+}
+
+/// The binary without anything of the test's environment that it would take as a setting.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroom"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STRONGROOM_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("an address").port())
+}
+
+impl Strongroom {
+    /// `strongroom serve`, or `run` against the cluster of `kubeconfig`; not started yet.
+    pub fn new(kubeconfig: Option<&Path>) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let [rest, admin, webhook] = free_ports();
+        let environment = kubeconfig.map(|path| ("KUBECONFIG".to_owned(), path.display().to_string()));
+        Self {
+            data: dir.path().join("data"),
+            rest,
+            admin,
+            webhook,
+            command: if kubeconfig.is_some() { "run" } else { "serve" },
+            environment: environment.into_iter().collect(),
+            child: None,
+            _dir: Some(dir),
+        }
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.set(name, Some(value));
+        self
+    }
+
+    /// Takes effect at the next start.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.extend(value.map(|value| (name.to_owned(), value.to_owned())));
+    }
+
+    pub fn spawn(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
+        let child = binary()
+            .arg(self.command)
+            .args(["--data-dir", &self.data.display().to_string()])
+            .args(["--listen", &format!("127.0.0.1:{}", self.rest)])
+            .args(["--admin-listen", &format!("127.0.0.1:{}", self.admin)])
+            .args(["--webhook-listen", &format!("127.0.0.1:{}", self.webhook), "--webhook-name", "127.0.0.1"])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the binary");
+        self.child = Some(child);
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.data.with_extension("log")
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Starts it and waits until it answers that it is ready.
+    pub async fn start(&mut self) {
+        self.spawn();
+        self.wait_until("readyz").await;
+    }
+
+    /// Waits until this page of the admin listener answers 200.
+    pub async fn wait_until(&mut self, page: &str) {
+        let url = format!("http://127.0.0.1:{}/{page}", self.admin);
+        let client = plain_client();
+        let begun = Instant::now();
+        loop {
+            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
+            assert!(ended.is_none(), "it ended by itself: {}", self.log());
+            assert!(begun.elapsed() < START, "not ready in time: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits for an end that comes by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            let child = self.child.as_mut().expect("a started process");
+            if let Some(status) = child.try_wait().expect("a child") {
+                self.child = None;
+                return status;
+            }
+            assert!(begun.elapsed() < START, "it does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// SIGKILL: nothing is tidied up.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and its exit status.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let id = self.child.as_ref().expect("a started process").id().to_string();
+        Command::new("kill").arg(&id).status().expect("kill");
+        self.ended().await
+    }
+
+    /// Memory of the process, in KiB.
+    pub fn resident(&self) -> u64 {
+        let id = self.child.as_ref().expect("a started process").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// `strongroom client create` on the same folder; the password.
+    pub fn create_client(&self, name: &str, admin: bool) -> String {
+        let mut command = binary();
+        command.args(["client", "create", name, "--data-dir", &self.data.display().to_string()]);
+        if admin {
+            command.arg("--admin");
+        }
+        let Output { status, stdout, stderr } = command.output().expect("the binary");
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).expect("text").trim().to_owned()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.rest)
+    }
+
+    /// A caller that knows the root certificate, with a certificate of its own if it has one (PEM, key behind it).
+    pub fn caller(&self, identity: Option<&str>) -> Client {
+        let mut root = Vec::new();
+        fs::File::open(self.data.join("ca.crt")).expect("ca.crt").read_to_end(&mut root).expect("ca.crt");
+        let roots = Certificate::from_pem_bundle(&root).expect("certificates");
+        let mut builder = Client::builder().tls_certs_only(roots).timeout(Duration::from_secs(10));
+        if let Some(pem) = identity {
+            builder = builder.identity(Identity::from_pem(pem.as_bytes()).expect("an identity"));
+        }
+        builder.build().expect("a client")
+    }
+}
+
+impl Drop for Strongroom {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn plain_client() -> Client {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client")
+}
