@@ -146,6 +146,10 @@ fn news<K: Reconciled>(
             Outcome::Created if shown.is_some() && before.and_then(K::shown) == shown => {
                 all.push(normal("Restored", format!("{what} was deleted and is there again")));
             }
+            Outcome::Replaced => {
+                let note = format!("the password in {what} was lost or changed by somebody: there is a new one");
+                all.push(normal("NewPassword", note));
+            }
             Outcome::Adopted => all.push(normal("Adopted", format!("{what} was taken over"))),
             Outcome::Kept | Outcome::Created | Outcome::Updated => {}
         }
