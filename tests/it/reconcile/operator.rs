@@ -67,6 +67,9 @@ impl Log {
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if std::env::var_os("SHOW_LOG").is_some() {
+            std::io::stderr().write_all(bytes)?;
+        }
         self.0.lock().expect("a log").extend_from_slice(bytes);
         Ok(bytes.len())
     }
