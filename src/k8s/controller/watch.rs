@@ -83,7 +83,7 @@ impl Registrar {
 
     fn enter<K: Reconciled>(&self, resource: &K) {
         let uid = resource.uid().unwrap_or_default();
-        self.desk.census.enter(&owner_of(resource), &uid, version(resource), resource.needs());
+        self.desk.census.enter(&owner_of(resource), &uid, resource.needs());
     }
 
     async fn release<K: Reconciled>(&self, owner: &Owner) {
