@@ -6,3 +6,4 @@ mod crd_rules;
 mod house;
 mod process;
 mod usecases;
+mod webhook;
