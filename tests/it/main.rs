@@ -7,3 +7,4 @@ mod house;
 mod process;
 mod rights;
 mod usecases;
+mod webhook;
