@@ -4,4 +4,5 @@ mod cluster;
 mod crd_rules;
 mod house;
 mod process;
+mod rest;
 mod usecases;

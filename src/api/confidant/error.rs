@@ -47,6 +47,8 @@ pub fn render(error: &Error, class: Class, call: &Call) -> Response {
         Error::Forbidden { actor, action, .. } => {
             // By the caller's own word for it: the record's name is not for those who may not see it.
             let what = id.map_or_else(|| class.plural().to_owned(), |id| format!("{} {id}", class.singular()));
+            // Nor whether there is one to update.
+            let action = if id.is_some() && matches!(*action, "create" | "update") { "write" } else { action };
             told(StatusCode::FORBIDDEN, format!("{actor} may not {action} {what}"), own())
         }
         Error::Unauthenticated => told(StatusCode::FORBIDDEN, error.to_string(), Vec::new()),
