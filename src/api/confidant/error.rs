@@ -153,3 +153,26 @@ fn page(status: StatusCode) -> Response {
     let body = format!("<!doctype html>\n<html lang=en>\n<title>{status}</title>\n<h1>{status}</h1>\n");
     route::response(status, &HEADERS, body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_wait_says_how_long() {
+        let overloaded = Error::Overloaded { retry_after: Duration::from_millis(2500) };
+        let unavailable = Error::Unavailable { part: "the API server", detail: "10.0.0.1 refused".into() };
+        for (error, seconds) in [(overloaded, "2"), (unavailable, "5")] {
+            let response = refuse(Refusal::Error(error));
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn fields_have_their_names_in_confidant() {
+        let violation = |field: &str| Violation { field: field.into(), why: "is wrong".into() };
+        let told = named(&[violation("pairs"), violation("name")]);
+        assert_eq!(told, "credential_pairs is wrong; name is wrong");
+    }
+}
