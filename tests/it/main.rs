@@ -5,6 +5,7 @@ mod cluster;
 mod crd_rules;
 mod house;
 mod process;
+mod rest;
 mod rights;
 mod usecases;
 mod webhook;
