@@ -84,11 +84,15 @@ fn plain(status: StatusCode, body: String) -> Response {
 mod tests {
     use super::*;
     use crate::server::metrics::{HttpMetrics, Labels};
+    use http_body_util::{BodyExt, Empty};
     use std::time::Duration;
+    use tower::ServiceExt;
 
     async fn ask(routes: &BoxedFilter<(Response,)>, path: &str) -> (u16, String) {
-        let answer = warp::test::request().path(path).reply(routes).await;
-        (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+        let request = warp::http::Request::get(path).body(Empty::<bytes::Bytes>::new()).unwrap();
+        let answer = warp::service(routes.clone()).oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
     }
 
     #[tokio::test]

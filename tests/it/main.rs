@@ -5,5 +5,6 @@ mod cluster;
 mod crd_rules;
 mod house;
 mod process;
+mod rights;
 mod usecases;
 mod webhook;

@@ -103,10 +103,6 @@ fn request(name: &str, role: Role, issuer: Issuer, validity: SignedDuration) -> 
 }
 
 impl Room {
-    async fn credential(&self, name: &str, wish: Wish) -> Entry<Credential> {
-        self.app.credentials.converge(&owner("Credential", name), wish, None, KEEP).await.expect("a credential")
-    }
-
     async fn create(&self, draft: credentials::Draft) -> Result<Entry<Credential>, Error> {
         let place = self.app.credentials.require_creatable(&admin(), Some(&draft.title)).await?;
         self.app.credentials.create(&admin(), place, draft).await
@@ -115,6 +111,10 @@ impl Room {
     async fn put(&self, id: &str, draft: services::Draft) -> Result<services::View, Error> {
         let slot = self.app.services.require_writable(&admin(), id).await?;
         self.app.services.put(&admin(), slot, draft).await
+    }
+
+    async fn credential(&self, name: &str, wish: Wish) -> Entry<Credential> {
+        self.app.credentials.converge(&owner("Credential", name), wish, None, KEEP).await.expect("a credential")
     }
 
     async fn authority(&self, name: &str) -> Entry<Credential> {
