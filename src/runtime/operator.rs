@@ -6,6 +6,8 @@ use anyhow::Context;
 use kube::Client;
 use prometheus_client::registry::Registry;
 
+use crate::adapters::identity::KubernetesIdentity;
+use crate::adapters::system::SystemClock;
 use crate::config::Settings;
 use crate::k8s::webhook::certificate::{Callbacks, Keeper, Options, Readiness, current};
 use crate::k8s::webhook::{self, Admissions};
@@ -17,12 +19,14 @@ use crate::server::{ClientCertificates, Tls, serve};
 
 pub struct Connection {
     client: Client,
-    pub ports: Option<Cluster>,
+    pub ports: Cluster,
 }
 
 pub async fn connect(settings: &Settings) -> anyhow::Result<Connection> {
     let client = kubernetes::client(settings).await?;
-    Ok(Connection { client, ports: None })
+    let clock = Arc::new(SystemClock);
+    let identity = Arc::new(KubernetesIdentity::new(client.clone(), &settings.token_audience, clock));
+    Ok(Connection { client, ports: Cluster { identify: identity.clone(), review: identity } })
 }
 
 /// The webhook listens before the controllers are ready: what it answers from fills up meanwhile.

@@ -56,7 +56,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         Mode::Cluster => Some(operator::connect(&settings).await?),
         Mode::Alone => None,
     };
-    let ports = cluster.as_ref().and_then(|cluster| cluster.ports.clone());
+    let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
     let app = Arc::new(foundation::open(&settings, ports).await?);
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
