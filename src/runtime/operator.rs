@@ -72,7 +72,12 @@ async fn start_webhook(
     let trusted = readiness.part("webhook");
     let callbacks = Callbacks {
         install: Box::new(move |certificate| tls.replace(&certificate.chain, &certificate.private_key)),
-        readiness: Box::new(move |now| trusted.set(*now == Readiness::Ready)),
+        // Once ready it stays so: an unready pod would also be taken from REST, which works all the same.
+        readiness: Box::new(move |now| {
+            if *now == Readiness::Ready {
+                trusted.set(true);
+            }
+        }),
     };
     let keeper = Keeper::new((*app).clone(), client, options, callbacks);
     let shutdown = (*shutdown).clone();

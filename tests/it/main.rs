@@ -2,6 +2,7 @@
 
 mod alone;
 mod cluster;
+mod crashes;
 mod crd_rules;
 mod house;
 mod process;
