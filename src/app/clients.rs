@@ -111,10 +111,17 @@ impl Clients {
 
     // For resources.
 
-    /// What is known of a resource's client, if it is not released.
-    pub async fn find(&self, owner: &Owner) -> Result<Option<Entry<Client>>> {
-        let username = client::resource_username(&owner.namespace, &owner.name);
-        self.records.find_one(Key::Names(&[&username])).await
+    /// What is known of a resource's client, even if it is released.
+    pub async fn remembered(&self, owner: &Owner) -> Result<Option<Entry<Client>>> {
+        self.records.find_released(&client::resource_username(&owner.namespace, &owner.name)).await
+    }
+
+    /// Whether this is the password that the client was enrolled with.
+    pub async fn holds(&self, entry: &Entry<Client>, password: &SecretText) -> Result<bool> {
+        match &entry.body.proof {
+            Proof::Basic { password_hash, .. } => self.hashing.verify(password, password_hash).await,
+            Proof::X509(_) => Ok(false),
+        }
     }
 
     /// A new password and the mark for its Secret. Nothing is stored yet: the Secret comes first, because
@@ -165,7 +172,7 @@ impl Clients {
         let username = client::resource_username(&owner.namespace, &owner.name);
         let current = self.records.find_released::<Client>(&username).await?;
         let now = self.records.now();
-        let issued = current.as_ref().and_then(|entry| match &entry.body.proof {
+        let issued = current.as_ref().filter(|entry| !is_dead(entry)).and_then(|entry| match &entry.body.proof {
             Proof::X509(issued) if issued.request == request && now < renew_at(issued) => Some(issued.clone()),
             Proof::X509(_) | Proof::Basic { .. } => None,
         });
@@ -180,7 +187,8 @@ impl Clients {
             None => Box::new(self.issue(request, &Tenant::namespace(&owner.namespace)).await?),
         };
         self.write(owner, state, retain_for, |entry| {
-            let retired = entry.map(|entry| retire(&entry.body, issued.fingerprint, now)).unwrap_or_default();
+            let alive = entry.filter(|entry| !is_dead(entry));
+            let retired = alive.map(|entry| retire(&entry.body, issued.fingerprint, now)).unwrap_or_default();
             Ok((Proof::X509(issued), retired))
         })
         .await
@@ -214,7 +222,7 @@ impl Clients {
         match current {
             Some(entry) => {
                 entry.head.require_writer(&origin)?;
-                // A deleted resource's revocation does not bind a new one of its name: it has a new proof.
+                // A deleted resource's revocation does not bind a new one of its name, which has a new proof.
                 let state = if entry.head.released.is_some() { state } else { entry.body.state.change_to(state)? };
                 let body = Client { state, admin: false, proof, retired };
                 self.records.revise_retained(&actor, &entry, retain_for, body).await
@@ -227,6 +235,11 @@ impl Clients {
             }
         }
     }
+}
+
+/// Revoked, and its resource deleted since: a new resource of this name must not bring back what was revoked.
+pub fn is_dead(entry: &Entry<Client>) -> bool {
+    entry.head.released.is_some() && entry.body.state == State::Revoked
 }
 
 /// When the next certificate is due.

@@ -10,7 +10,7 @@ use crate::app::ports::{AliasKind, Key};
 use crate::app::records::{NewRecord, Records};
 use crate::app::services;
 use crate::domain::actor::Actor;
-use crate::domain::authority::Authority;
+use crate::domain::authority::{Authority, Facts};
 use crate::domain::credential::change::{self, Patch, Source, Step, Wish};
 use crate::domain::credential::{About, Credential, Kind, Material, check_words};
 use crate::domain::name::{Path, RecordId, Tenant, is_dns_label, is_dns_subdomain};
@@ -179,7 +179,9 @@ impl Credentials {
         if let Some(entry) = &current {
             require_free(entry, &origin)?;
         }
-        let planned = change::converge(current.as_ref().map(|entry| &entry.body), &wish)?;
+        // What a deleted resource left behind binds a new one of its name only while it is of the same type.
+        let known = current.as_ref().filter(|entry| entry.head.released.is_none() || entry.body.kind == wish.kind);
+        let planned = change::converge(known.map(|entry| &entry.body), &wish)?;
         let body = match (planned, &current) {
             (Step::Keep, Some(entry)) if is_as_wanted(entry, &authority, retain_for) => return Ok(entry.clone()),
             (Step::Keep | Step::Describe, Some(entry)) => {
@@ -244,6 +246,14 @@ impl Credentials {
             return Err(Error::invalid("spec.type", why));
         }
         Ok(entry)
+    }
+
+    /// What the certificate of a credential says; `None` where it is none.
+    pub fn facts(&self, credential: &Credential) -> Result<Option<Facts>> {
+        match credential.kind {
+            Kind::Certificate => self.making.facts(&credential.material).map(Some),
+            _ => Ok(None),
+        }
     }
 
     pub async fn find(&self, path: &Path) -> Result<Option<Entry<Credential>>> {

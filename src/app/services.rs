@@ -194,7 +194,8 @@ impl Services {
         Ok(View { entry, members })
     }
 
-    async fn resource_members(&self, owner: &Owner, names: &[String]) -> Result<Vec<Entry<Credential>>> {
+    /// The credentials of a service's own namespace, in the order of their names in the list.
+    pub async fn resource_members(&self, owner: &Owner, names: &[String]) -> Result<Vec<Entry<Credential>>> {
         let paths: Vec<Path> = names.iter().map(|name| Path::kubernetes(&owner.namespace, name)).collect();
         let texts: Vec<&str> = paths.iter().map(Path::as_str).collect();
         let mut found = self.records.find::<Credential>(Key::Names(&texts)).await?;

@@ -1,5 +1,167 @@
 //! The Kubernetes edge. It translates between the API server and `app`, and never names a REST dialect or an adapter.
 
+pub mod conditions;
+pub mod controller;
 /// The four custom resources.
 pub mod crd;
+pub mod failure;
+pub mod label;
+pub mod projection;
 pub mod rights;
+pub mod translate;
+/// What the API server asks before it accepts a pod or a custom resource.
+pub mod webhook;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::{Error, Result};
+use crate::k8s::controller::triggers::Triggers;
+use crate::k8s::controller::{Census, Desk, changes};
+use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, GROUP, Managed, Service};
+use crate::k8s::projection::apply::Applier;
+use crate::k8s::projection::held::Projections;
+use crate::k8s::projection::watch::Watch;
+
+const VERSION: &str = "v1alpha1";
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long the record of a deleted resource is kept where the resource does not say.
+    pub retain_for: SignedDuration,
+}
+
+/// Runs the controllers of all kinds until shutdown. `ready` is called when they have begun to work: the
+/// CRDs are there and every existing projection is known.
+pub async fn run(
+    client: Client,
+    app: Arc<App>,
+    options: Options,
+    ready: impl FnOnce() + Send,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    if !wait_for_crds(&client, &shutdown).await {
+        return Ok(());
+    }
+    let mut triggers = Triggers::default();
+    let credentials = triggers.lane(Credential::KIND);
+    let services = triggers.lane(Service::KIND);
+    let authorities = triggers.lane(CertificateAuthority::KIND);
+    let clients = triggers.lane(ClientCredential::KIND);
+    let triggers = Arc::new(triggers);
+    let projections = Arc::new(Projections::default());
+
+    let mut tasks = JoinSet::new();
+    // Before anything is written: what is there already is kept, not written again.
+    if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
+        return Ok(());
+    }
+    let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
+    let desk = Arc::new(Desk {
+        app: app.clone(),
+        client: client.clone(),
+        applier: Applier::new(client.clone(), projections),
+        census: Arc::new(Census::default()),
+        triggers,
+        recorder: Recorder::new(client, reporter),
+        retain_for: options.retain_for,
+    });
+    tasks.spawn(changes::follow(desk.clone(), shutdown.clone()));
+    tasks.spawn(controller::run::<CertificateAuthority>(desk.clone(), authorities, shutdown.clone()));
+    tasks.spawn(controller::run::<Credential>(desk.clone(), credentials, shutdown.clone()));
+    tasks.spawn(controller::run::<Service>(desk.clone(), services, shutdown.clone()));
+    tasks.spawn(controller::run::<ClientCredential>(desk, clients, shutdown.clone()));
+    tasks.spawn(purge(app, shutdown.clone()));
+    ready();
+    // None of them ends by itself: the first that does takes the others with it.
+    let ended = tasks.join_next().await;
+    let asked = shutdown.is_cancelled();
+    shutdown.cancel();
+    while tasks.join_next().await.is_some() {}
+    match ended {
+        Some(Err(error)) => Err(Error::internal(error)),
+        _ if asked => Ok(()),
+        _ => Err(Error::internal("a controller ended by itself")),
+    }
+}
+
+/// Starts the watches of projections; true when both have their first complete list.
+async fn know_projections(
+    tasks: &mut JoinSet<()>,
+    client: &Client,
+    projections: &Arc<Projections>,
+    triggers: &Arc<Triggers>,
+    shutdown: &CancellationToken,
+) -> bool {
+    let watch = || Watch {
+        client: client.clone(),
+        projections: projections.clone(),
+        triggers: triggers.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let (secrets, secrets_known) = oneshot::channel();
+    let (config_maps, config_maps_known) = oneshot::channel();
+    tasks.spawn(watch().secrets(secrets));
+    tasks.spawn(watch().config_maps(config_maps));
+    secrets_known.await.is_ok() && config_maps_known.await.is_ok()
+}
+
+/// The operator may be started before its CRDs are installed. False: shut down meanwhile.
+async fn wait_for_crds(client: &Client, shutdown: &CancellationToken) -> bool {
+    let mut told = None;
+    loop {
+        let missing = missing_kinds(client).await;
+        if missing.is_empty() {
+            return true;
+        }
+        let missing = missing.into_iter().collect::<Vec<_>>().join(", ");
+        if told.as_ref() != Some(&missing) {
+            tracing::warn!(%missing, "waiting for the custom resource definitions: install those that `strongroom crds` prints");
+            told = Some(missing);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = shutdown.cancelled() => return false,
+        }
+    }
+}
+
+async fn missing_kinds(client: &Client) -> BTreeSet<String> {
+    let kinds = [Credential::KIND, Service::KIND, CertificateAuthority::KIND, ClientCredential::KIND];
+    let served = match client.list_api_group_resources(&format!("{GROUP}/{VERSION}")).await {
+        Ok(list) => list.resources.into_iter().map(|resource| resource.kind).collect(),
+        Err(error) => {
+            tracing::debug!(%error, "the API server does not serve {GROUP}/{VERSION}");
+            BTreeSet::new()
+        }
+    };
+    kinds.map(str::to_owned).into_iter().filter(|kind| !served.contains(kind)).collect()
+}
+
+/// Forgets the records of deleted resources when their time is over.
+async fn purge(app: Arc<App>, shutdown: CancellationToken) {
+    let mut hours = tokio::time::interval(PURGE_EVERY);
+    loop {
+        tokio::select! {
+            _ = hours.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match app.purge().await {
+            Ok(0) => {}
+            Ok(records) => tracing::info!(records, "forgot records of deleted resources"),
+            Err(error) => {
+                tracing::warn!(%error, detail = error.detail(), "could not forget records of deleted resources")
+            }
+        }
+    }
+}

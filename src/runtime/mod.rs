@@ -4,6 +4,8 @@ mod check;
 mod client;
 mod foundation;
 mod kubernetes;
+mod rest;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -25,8 +27,8 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(_) => Err(anyhow!("not yet")),
-        Command::Serve(_) => Err(anyhow!("not yet")),
+        Command::Run(given) => serve::run(settle(given)?, serve::Mode::Cluster),
+        Command::Serve(given) => serve::run(settle(given)?, serve::Mode::Alone),
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }

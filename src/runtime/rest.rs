@@ -57,9 +57,8 @@ fn from_files(files: CertificateFiles, shutdown: CancellationToken) -> anyhow::R
 }
 
 fn read(files: &CertificateFiles) -> anyhow::Result<(String, SecretText)> {
-    let text = |flag: &str, path: &PathBuf| {
-        fs::read_to_string(path).with_context(|| format!("{flag} {}", path.display()))
-    };
+    let text =
+        |flag: &str, path: &PathBuf| fs::read_to_string(path).with_context(|| format!("{flag} {}", path.display()));
     Ok((text("--tls-cert", &files.chain)?, SecretText::new(text("--tls-key", &files.key)?)))
 }
 

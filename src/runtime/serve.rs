@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::config::{DRAIN, Settings};
-use crate::runtime::{foundation, operator, rest, threads};
+use crate::runtime::{foundation, rest, threads};
 use crate::server::health::{self, Readiness};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
@@ -40,12 +40,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let serving = readiness.part("rest");
     let mut registry = Registry::with_prefix("strongroom");
 
-    let cluster = match mode {
-        Mode::Cluster => Some(operator::connect(&settings).await?),
-        Mode::Alone => None,
-    };
-    let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let app = Arc::new(foundation::open(&settings, ports).await?);
+    let app = Arc::new(foundation::open(&settings, None).await?);
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -55,9 +50,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");
     tasks.spawn(serve(listener, tls, routes, Limits::default(), shutdown.clone()));
     serving.set(true);
-    if let Some(cluster) = cluster {
-        operator::start(&settings, cluster, app.clone(), &readiness, &mut registry, &mut tasks, &shutdown).await?;
-    }
+    let _ = mode;
     let admin = bind("--admin-listen", settings.admin_listen).await?;
     let routes = health::routes(readiness.clone(), Arc::new(registry));
     // Answers to the very end: who watches readiness must see that it is gone.

@@ -7,7 +7,7 @@ import subprocess
 
 from stage import NotSeen, shown
 
-HIDDEN = "•••"
+HIDDEN = "***"
 
 
 def decoded(secret):

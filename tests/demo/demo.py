@@ -13,7 +13,10 @@ import sys
 import time
 
 from caller import Caller, decoded, digest, masked
-from stage import ROOT, STARTED, NotSeen, Strongroom, Theirs, Throwaway, build, clear, say, seen, shown, until, workplace
+from clusters import Theirs, Throwaway
+from process import Strongroom, build
+from stage import ROOT, STARTED, NotSeen, say, seen, shown, until
+from workplace import clear, workplace
 
 SAMPLES = ROOT / "manifests/samples"
 SHOP = ("-n", "shop")
@@ -40,6 +43,15 @@ class Story:
         check(key.stat().st_mode & 0o777 == 0o400, "the key file can be read by its owner alone")
         seen(f"strongroom run is ready: store and key in {shown(self.strongroom.data)}, key file mode 0400")
 
+    def wait(self, question, seconds, otherwise):
+        """Until it is so, or until the process that should make it so has ended."""
+
+        def answer():
+            self.strongroom.check_alive()
+            return question()
+
+        return until(answer, seconds, otherwise)
+
     def resources(self):
         return {f"{item['kind']}/{item['metadata']['name']}": item for item in self.kubectl.json("strongroom", *SHOP)["items"]}
 
@@ -48,13 +60,12 @@ class Story:
         return json.loads(found.stdout) if found.returncode == 0 else None
 
     def apply(self, *names):
-        for name in names:
-            self.kubectl("apply", "-f", SAMPLES / name)
+        self.kubectl("apply", *(part for name in names for part in ("-f", SAMPLES / name)))
 
     def reconciled(self):
         self.apply("10-namespace.yaml", "20-credentials.yaml", "30-service.yaml", "40-authorities.yaml", "50-clients.yaml")
         say(f"  $ kubectl apply -f {shown(SAMPLES)}")
-        until(lambda: self.secret("db-app"), 30, "the Secret db-app")
+        self.wait(lambda: self.secret("db-app"), 30, "the Secret db-app")
         seen("the first Secret is there: db-app")
         announced = set()
 
@@ -65,7 +76,7 @@ class Story:
                     seen(f"{name} is Ready")
             return announced >= FIRST
 
-        until(all_ready, 60, lambda: f"Ready: {', '.join(sorted(FIRST - announced))}")
+        self.wait(all_ready, 60, lambda: "Ready:" + "".join(f"\n  {name}: {condition(self.resources().get(name, {}))}" for name in sorted(FIRST - announced)) + "\n")
         self.table()
 
     def table(self):
@@ -152,7 +163,7 @@ class Story:
 
     def stored(self):
         self.apply("70-stored.yaml")
-        until(lambda: self.resources()["Credential/mail-stored"].get("status", {}).get("conditions"), 10, "a condition of mail-stored")
+        self.wait(lambda: self.resources()["Credential/mail-stored"].get("status", {}).get("conditions"), 10, "a condition of mail-stored")
         check(self.secret("mail-stored") is None, "there is no Secret before there is a value")
         seen(f"mail-stored waits for its value: {condition(self.resources()['Credential/mail-stored'])}")
         made = subprocess.run([self.strongroom.binary, "client", "create", "ops", "--admin", "--data-dir", str(self.strongroom.data)], capture_output=True, text=True)
@@ -160,12 +171,12 @@ class Story:
         password = made.stdout.split()[-1]
         seen("strongroom client create ops --admin: an administrator for the REST API (its password is printed once, not here)")
         pairs = {"MAIL_USER": "till", "MAIL_PASSWORD": secrets.token_urlsafe(24)}
-        say("  $ " + self.caller.line("/v1/credentials", '-u "ops:$PASSWORD" --json \'{"name": "/kubernetes/shop/mail-stored", "credential_pairs": {…}, "enabled": true}\''))
+        say("  $ " + self.caller.line("/v1/credentials", '-u "ops:$PASSWORD" --json \'{"name": "/kubernetes/shop/mail-stored", "credential_pairs": {...}, "enabled": true}\''))
         status, answer = self.caller.curl("/v1/credentials", user=f"ops:{password}", body={"name": "/kubernetes/shop/mail-stored", "credential_pairs": pairs, "enabled": True})
         check(status == 200, f"the credential is created over REST, and not {status} {masked(answer)}")
-        secret = until(lambda: self.secret("mail-stored"), 10, "the Secret mail-stored")
+        secret = self.wait(lambda: self.secret("mail-stored"), 10, "the Secret mail-stored")
         check(digest(decoded(secret)) == digest(pairs), "the Secret mail-stored has the values that were written")
-        until(lambda: is_ready(self.resources()["Credential/mail-stored"]), 10, "Ready: Credential/mail-stored")
+        self.wait(lambda: is_ready(self.resources()["Credential/mail-stored"]), 10, "Ready: Credential/mail-stored")
         seen(f"written over REST, read in the cluster: the Secret mail-stored has the keys {', '.join(sorted(decoded(secret)))}")
         self.table()
 
@@ -229,9 +240,9 @@ def main():
         signal.signal(number, interrupted)
     work, begun, failed = None, [], True
     try:
-        binary = build()
         work = workplace()
         cluster = Theirs(work, chosen.context) if chosen.context else Throwaway(work)
+        binary = build(cluster)
         begun.append(cluster.down)
         cluster.up()
         strongroom = Strongroom(binary, work, cluster)

@@ -418,7 +418,7 @@ async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_stores_answer_any_history_alike(history in prop::collection::vec(steps(), 1..40)) {

@@ -32,6 +32,7 @@ struct Record {
 }
 
 impl Default for MemoryStore {
+    #[expect(clippy::disallowed_methods, reason = "adapters are where randomness comes from")]
     fn default() -> Self {
         Self { id: StoreId::from_random(*uuid::Uuid::new_v4().as_bytes()), state: Mutex::default() }
     }

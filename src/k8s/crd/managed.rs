@@ -18,7 +18,16 @@ pub trait Managed:
     + CustomResourceExt
     + HasSpec
     + HasStatus<
-        Status: AsRef<Observed> + AsMut<Observed> + Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned,
+        Status: AsRef<Observed>
+                    + AsMut<Observed>
+                    + Clone
+                    + Debug
+                    + Default
+                    + PartialEq
+                    + Serialize
+                    + DeserializeOwned
+                    + Send
+                    + Sync,
     > + Clone
     + Debug
     + PartialEq

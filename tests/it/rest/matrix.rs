@@ -282,7 +282,7 @@ async fn a_change_of_state_counts_at_the_next_request() {
         // The connections stay open: the certificate was shown when it was still good.
         house.x509("gate", state).await;
         let owner = crate::rest::house::owner("ClientCredential", "shop", "till");
-        let entry = house.app.clients.find(&owner).await.unwrap().unwrap();
+        let entry = house.app.clients.remembered(&owner).await.unwrap().unwrap();
         house.app.clients.converge_basic(&owner, entry, state, crate::rest::house::KEEP).await.unwrap();
         let wanted = wanted.into_status();
         assert_eq!((by_password().await, by_certificate().await), (wanted, wanted), "{state:?}");

@@ -14,6 +14,7 @@ const STORE_ID: &str = "store_id";
 
 /// All steps in one transaction that holds the write lock: of two processes that start at the same time,
 /// one migrates and the other finds nothing to do.
+#[expect(clippy::disallowed_methods, reason = "adapters are where randomness comes from")]
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, VERSION, |row| row.get(0))?;

@@ -1,0 +1,192 @@
+//! Which resources exist, what each needs from others, and what we know of them that the API server's
+//! cache may not show yet. Kept by the watches of the resources, before anybody else hears of a change.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use crate::domain::record::Owner;
+
+#[derive(Default)]
+pub struct Census(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    entries: HashMap<Owner, Entry>,
+    /// By namespace and name of what is needed.
+    needed_by: HashMap<(String, String), HashSet<Owner>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    uid: String,
+    needs: Vec<String>,
+    /// Retries in a row that failed.
+    failed: u32,
+    /// The last failure that was logged.
+    logged: Option<String>,
+    /// The status that we wrote last, until the cache has it too.
+    written: Option<(u64, Value)>,
+}
+
+impl Known {
+    fn remove(&mut self, owner: &Owner) -> Option<Entry> {
+        let entry = self.entries.remove(owner)?;
+        for needed in &entry.needs {
+            let key = (owner.namespace.clone(), needed.clone());
+            if let Some(owners) = self.needed_by.get_mut(&key) {
+                owners.remove(owner);
+                if owners.is_empty() {
+                    self.needed_by.remove(&key);
+                }
+            }
+        }
+        Some(entry)
+    }
+}
+
+impl Census {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn enter(&self, owner: &Owner, uid: &str, resource_version: u64, needs: Vec<String>) {
+        let mut known = self.lock();
+        let before = known.remove(owner).filter(|entry| entry.uid == uid).unwrap_or_default();
+        for needed in &needs {
+            known.needed_by.entry((owner.namespace.clone(), needed.clone())).or_default().insert(owner.clone());
+        }
+        let written = before.written.filter(|(version, _)| *version > resource_version);
+        known.entries.insert(owner.clone(), Entry { uid: uid.to_owned(), needs, written, ..before });
+    }
+
+    pub fn leave(&self, owner: &Owner) {
+        self.lock().remove(owner);
+    }
+
+    /// After a complete list of one kind: whoever was not in it is gone.
+    pub fn retain(&self, kind: &str, listed: &HashSet<Owner>) {
+        let mut known = self.lock();
+        let gone: Vec<Owner> =
+            known.entries.keys().filter(|owner| owner.kind == kind && !listed.contains(owner)).cloned().collect();
+        for owner in gone {
+            known.remove(&owner);
+        }
+    }
+
+    pub fn knows(&self, owner: &Owner) -> bool {
+        self.lock().entries.contains_key(owner)
+    }
+
+    pub fn is_alive(&self, owner: &Owner, uid: &str) -> bool {
+        self.lock().entries.get(owner).is_some_and(|entry| entry.uid == uid)
+    }
+
+    /// The resources of this namespace that need the record of this name.
+    pub fn needing(&self, namespace: &str, name: &str) -> Vec<Owner> {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.lock().needed_by.get(&key).into_iter().flatten().cloned().collect()
+    }
+
+    /// The status that we wrote after the version that the cache shows.
+    pub fn written(&self, owner: &Owner, resource_version: u64) -> Option<Value> {
+        let known = self.lock();
+        let (version, status) = known.entries.get(owner)?.written.as_ref()?;
+        (*version > resource_version).then(|| status.clone())
+    }
+
+    pub fn record(&self, owner: &Owner, uid: &str, resource_version: u64, status: Value) {
+        if let Some(entry) = self.lock().entries.get_mut(owner).filter(|entry| entry.uid == uid) {
+            entry.written = Some((resource_version, status));
+        }
+    }
+
+    /// Counts one more failure in a row; says how many.
+    pub fn failed(&self, owner: &Owner) -> u32 {
+        self.lock().entries.get_mut(owner).map_or(1, |entry| {
+            entry.failed = entry.failed.saturating_add(1);
+            entry.failed
+        })
+    }
+
+    pub fn succeeded(&self, owner: &Owner) {
+        if let Some(entry) = self.lock().entries.get_mut(owner) {
+            entry.failed = 0;
+        }
+    }
+
+    /// Whether this is another failure than the one logged last, or the first time without one.
+    pub fn is_news(&self, owner: &Owner, failure: Option<&str>) -> bool {
+        let mut known = self.lock();
+        let Some(entry) = known.entries.get_mut(owner) else { return failure.is_some() };
+        let news = entry.logged.as_deref() != failure;
+        entry.logged = failure.map(str::to_owned);
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(kind: &str, name: &str) -> Owner {
+        Owner { kind: kind.into(), namespace: "shop".into(), name: name.into() }
+    }
+
+    #[test]
+    fn needs_follow_the_last_edit() {
+        let census = Census::default();
+        let service = owner("Service", "till");
+        census.enter(&service, "1", 1, vec!["db".into(), "mail".into()]);
+        assert_eq!(census.needing("shop", "db"), [service.clone()]);
+        census.enter(&service, "1", 2, vec!["mail".into()]);
+        assert!(census.needing("shop", "db").is_empty());
+        assert!(census.needing("other", "mail").is_empty());
+        census.leave(&service);
+        assert!(census.needing("shop", "mail").is_empty());
+    }
+
+    #[test]
+    fn a_list_speaks_of_its_own_kind_only() {
+        let census = Census::default();
+        let (credential, authority) = (owner("Credential", "db"), owner("CertificateAuthority", "ca"));
+        census.enter(&credential, "1", 1, vec![]);
+        census.enter(&authority, "2", 1, vec![]);
+        census.retain("Credential", &HashSet::new());
+        assert!(!census.knows(&credential));
+        assert!(census.is_alive(&authority, "2"));
+        assert!(!census.is_alive(&authority, "3"));
+    }
+
+    #[test]
+    fn our_own_status_counts_until_the_cache_has_it() {
+        let census = Census::default();
+        let db = owner("Credential", "db");
+        census.enter(&db, "1", 5, vec![]);
+        census.record(&db, "1", 7, Value::from("status"));
+        assert_eq!(census.written(&db, 5), Some(Value::from("status")));
+        assert_eq!(census.written(&db, 7), None);
+        census.enter(&db, "1", 6, vec![]);
+        assert!(census.written(&db, 6).is_some());
+        census.enter(&db, "1", 7, vec![]);
+        assert!(census.written(&db, 0).is_none());
+        census.record(&db, "another", 9, Value::Null);
+        assert!(census.written(&db, 0).is_none());
+    }
+
+    #[test]
+    fn a_failure_is_news_once() {
+        let census = Census::default();
+        let db = owner("Credential", "db");
+        census.enter(&db, "1", 1, vec![]);
+        assert!(!census.is_news(&db, None));
+        assert!(census.is_news(&db, Some("a")));
+        assert!(!census.is_news(&db, Some("a")));
+        assert!(census.is_news(&db, Some("b")));
+        assert!(census.is_news(&db, None));
+        assert_eq!((census.failed(&db), census.failed(&db)), (1, 2));
+        census.succeeded(&db);
+        assert_eq!(census.failed(&db), 1);
+    }
+}

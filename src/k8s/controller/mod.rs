@@ -1,0 +1,200 @@
+//! One reconcile for all four kinds: resolve what the resource wants, bring its projections there, report.
+//! What differs by kind is behind [`Reconciled`].
+
+mod authority;
+mod backoff;
+mod census;
+pub(in crate::k8s) mod changes;
+mod client;
+mod credential;
+mod import;
+mod report;
+mod service;
+pub(in crate::k8s) mod triggers;
+mod watch;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use kube::core::object::HasStatus;
+use kube::runtime::Controller;
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::Recorder;
+use kube::runtime::reflector;
+use kube::{Client, ResourceExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::name::Revision;
+use crate::domain::record::{Class, Owner};
+use crate::k8s::conditions::{Life, Verdict};
+pub use crate::k8s::controller::census::Census;
+use crate::k8s::controller::triggers::{Triggers, Wakes};
+use crate::k8s::crd::{DeletionPolicy, Managed, Target};
+use crate::k8s::failure::Failure;
+use crate::k8s::projection::Projection;
+use crate::k8s::projection::apply::{Applier, Outcome};
+use crate::k8s::projection::plan::Author;
+
+/// Reconciles of one kind that run at the same time: enough to hide the API server's latency, few enough
+/// to leave it to others.
+const CONCURRENCY: u16 = 16;
+/// Foreign Secrets are not watched; what waits for one looks again after this.
+const RECHECK: Duration = Duration::from_secs(300);
+/// Sleeping longer than this gains nothing.
+const SLEEP_MAX: Duration = Duration::from_secs(24 * 3600);
+
+pub type StatusOf<K> = <K as HasStatus>::Status;
+
+/// What differs between the kinds.
+pub trait Reconciled: Managed {
+    const CLASS: Class;
+
+    /// Names of records at `/kubernetes/<namespace>/<name>` that this resource is made of.
+    fn needs(&self) -> Vec<String>;
+
+    /// Name of the projection that a status speaks of.
+    fn shown(status: &StatusOf<Self>) -> Option<&str>;
+
+    /// Revision that a status speaks of.
+    fn revision(status: &StatusOf<Self>) -> Option<i64>;
+
+    /// Brings the store to what the resource wants and says what to show of it.
+    fn resolve(&self, visit: &Visit) -> impl Future<Output = Result<Resolved<StatusOf<Self>>, Failure>> + Send;
+}
+
+/// What a resource wants shown, and what its status says when it is.
+pub struct Resolved<S> {
+    pub status: S,
+    pub projections: Vec<Projection>,
+    pub message: String,
+    pub life: Option<Life>,
+    pub wake_at: Option<Timestamp>,
+    /// Projections that had to be written before the store.
+    pub done: Vec<Outcome>,
+}
+
+/// What the controllers of all kinds share.
+pub struct Desk {
+    pub app: Arc<App>,
+    pub client: Client,
+    pub applier: Applier,
+    pub census: Arc<Census>,
+    pub triggers: Arc<Triggers>,
+    pub recorder: Recorder,
+    pub retain_for: SignedDuration,
+}
+
+/// One look at one resource.
+pub struct Visit<'a> {
+    pub desk: &'a Desk,
+    pub author: Author,
+    pub retain_for: SignedDuration,
+    pub now: Timestamp,
+}
+
+impl Visit<'_> {
+    pub fn owner(&self) -> &Owner {
+        &self.author.owner
+    }
+
+    pub fn app(&self) -> &App {
+        &self.desk.app
+    }
+}
+
+pub fn owner_of<K: Managed>(resource: &K) -> Owner {
+    Owner { kind: K::KIND.to_owned(), namespace: resource.namespace().unwrap_or_default(), name: resource.name_any() }
+}
+
+fn visit<'a, K: Managed>(resource: &K, desk: &'a Desk) -> Visit<'a> {
+    let target = resource.target();
+    let author = Author {
+        owner: owner_of(resource),
+        uid: resource.uid().unwrap_or_default(),
+        api_version: K::api_version(&()).into_owned(),
+        deletion: target.map_or(DeletionPolicy::Delete, Target::deletion_policy),
+        conflict: target.map(Target::conflict_policy).unwrap_or_default(),
+    };
+    let retain_for = resource.retain_for().unwrap_or(desk.retain_for);
+    Visit { desk, author, retain_for, now: desk.app.now() }
+}
+
+/// Runs the controller of one kind until shutdown.
+pub async fn run<K: Reconciled>(desk: Arc<Desk>, wakes: Wakes, shutdown: CancellationToken) {
+    let (reader, writer) = reflector::store();
+    let (one, all) = wakes.streams::<K>();
+    let resources = watch::resources::<K>(desk.clone(), writer, shutdown.clone());
+    Controller::for_stream(resources, reader)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(one)
+        .reconcile_all_on(all)
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(reconcile::<K>, |_, never: &Infallible, _| match *never {}, desk)
+        .for_each(|outcome| async move {
+            if let Err(error) = outcome {
+                tracing::debug!(kind = K::KIND, %error, "a resource was not looked at");
+            }
+        })
+        .await;
+}
+
+async fn reconcile<K: Reconciled>(resource: Arc<K>, desk: Arc<Desk>) -> Result<Action, Infallible> {
+    let visit = visit(resource.as_ref(), &desk);
+    let (owner, uid) = (visit.owner(), &visit.author.uid);
+    if resource.meta().deletion_timestamp.is_some() || !desk.census.is_alive(owner, uid) {
+        return Ok(Action::await_change());
+    }
+    let outcome = settle(resource.as_ref(), &visit).await;
+    if !desk.census.knows(owner) {
+        withdraw::<K>(&desk, owner).await;
+        return Ok(Action::await_change());
+    }
+    Ok(report::report(resource.as_ref(), &visit, outcome).await)
+}
+
+/// The resource was deleted while we wrote: what its release did not see must not outlive it.
+async fn withdraw<K: Reconciled>(desk: &Desk, owner: &Owner) {
+    if let Err(error) = desk.app.release(K::CLASS, owner).await {
+        // The sweep at the next start finds it.
+        tracing::warn!(%owner, %error, "the record of a deleted resource could not be released");
+    }
+}
+
+/// What a visit came to.
+pub struct Settled<S> {
+    status: S,
+    verdict: Verdict,
+    outcomes: Vec<Outcome>,
+    wake_at: Option<Timestamp>,
+}
+
+async fn settle<K: Reconciled>(resource: &K, visit: &Visit<'_>) -> Result<Settled<StatusOf<K>>, Failure> {
+    let resolved = resource.resolve(visit).await?;
+    let applier = &visit.desk.applier;
+    let mut outcomes = resolved.done;
+    for projection in &resolved.projections {
+        outcomes.push(applier.project(&visit.author, projection).await?);
+    }
+    applier.prune(&visit.author, &resolved.projections).await?;
+    let next_change = resolved.life.and_then(|life| life.next_change(visit.now));
+    Ok(Settled {
+        status: resolved.status,
+        verdict: Verdict::Settled { message: resolved.message, life: resolved.life },
+        outcomes,
+        wake_at: resolved.wake_at.into_iter().chain(next_change).min(),
+    })
+}
+
+/// Numbers in a status are signed.
+fn number(revision: Revision) -> i64 {
+    i64::try_from(revision.0).unwrap_or(i64::MAX)
+}
+
+fn keys(projection: &Projection) -> Vec<String> {
+    projection.content.keys.iter().cloned().collect()
+}

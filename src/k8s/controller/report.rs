@@ -1,0 +1,206 @@
+//! Says what came of a visit, each once: the status if it differs, an Event and a log line if something changed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::app::step::step;
+use crate::k8s::conditions::{self, READY, Verdict};
+use crate::k8s::controller::backoff::backoff;
+use crate::k8s::controller::watch::version;
+use crate::k8s::controller::{RECHECK, Reconciled, SLEEP_MAX, Settled, StatusOf, Visit};
+use crate::k8s::failure::{Failure, Next, refused};
+use crate::k8s::projection::apply::Outcome;
+use crate::k8s::projection::held::manager;
+
+pub async fn report<K: Reconciled>(
+    resource: &K,
+    visit: &Visit<'_>,
+    outcome: Result<Settled<StatusOf<K>>, Failure>,
+) -> Action {
+    let before = known_status(resource, visit);
+    let told = before.clone().unwrap_or_default();
+    let (status, verdict, outcomes, wake_at) = match outcome {
+        Ok(settled) => (settled.status, settled.verdict, settled.outcomes, settled.wake_at),
+        Err(Failure { next: Next::Nothing, .. }) => return Action::await_change(),
+        // What was said of the last good state stays said.
+        Err(failure) => (told.clone(), Verdict::Failed(failure), Vec::new(), None),
+    };
+    let status = observed::<K>(resource, status, &told, &verdict, visit.now);
+    log(visit, &verdict);
+    if before.as_ref() != Some(&status)
+        && let Err(failure) = write(resource, visit, &status).await
+    {
+        log(visit, &Verdict::Failed(failure));
+        return Action::requeue(backoff(&visit.author.uid, visit.desk.census.failed(visit.owner())));
+    }
+    for news in news::<K>(before.as_ref(), &status, &verdict, &outcomes) {
+        publish(resource, visit, news).await;
+    }
+    next(visit, &verdict, wake_at)
+}
+
+/// The status as the cache has it, or as we wrote it since.
+fn known_status<K: Reconciled>(resource: &K, visit: &Visit<'_>) -> Option<StatusOf<K>> {
+    let written = visit.desk.census.written(visit.owner(), version(resource));
+    match written.map(serde_json::from_value) {
+        Some(Ok(status)) => Some(status),
+        _ => resource.status().cloned(),
+    }
+}
+
+fn observed<K: Reconciled>(
+    resource: &K,
+    mut status: StatusOf<K>,
+    before: &StatusOf<K>,
+    verdict: &Verdict,
+    now: Timestamp,
+) -> StatusOf<K> {
+    let generation = resource.meta().generation;
+    let observed = status.as_mut();
+    observed.observed_generation = generation;
+    observed.conditions = verdict.conditions(generation, &before.as_ref().conditions, now);
+    status
+}
+
+/// One write. The uid keeps it from reaching another resource of the same name.
+async fn write<K: Reconciled>(resource: &K, visit: &Visit<'_>, status: &StatusOf<K>) -> Result<(), Failure> {
+    let owner = visit.owner();
+    let what = format!("the status of {} {}", owner.kind, owner.name);
+    let status = serde_json::to_value(status).unwrap_or(Value::Null);
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::KIND,
+        "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": visit.author.uid},
+        "status": status,
+    });
+    let api: Api<K> = Api::namespaced(visit.desk.client.clone(), &owner.namespace);
+    let parameters = PatchParams::apply(&manager(K::KIND)).force();
+    step("status.patch");
+    let answer = api.patch_status(&resource.name_any(), &parameters, &Patch::Apply(&body)).await;
+    step("status.patched");
+    match answer {
+        Ok(written) => {
+            visit.desk.census.record(owner, &visit.author.uid, version(&written), status);
+            Ok(())
+        }
+        // Deleted since: nobody is left to tell.
+        Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => Ok(()),
+        Err(error) => Err(refused(&what, error)),
+    }
+}
+
+/// One line for each change, not for each attempt.
+fn log(visit: &Visit<'_>, verdict: &Verdict) {
+    let (owner, census) = (visit.owner(), &visit.desk.census);
+    match verdict {
+        Verdict::Settled { .. } => {
+            if census.is_news(owner, None) {
+                tracing::info!(%owner, "all is well again");
+            }
+        }
+        Verdict::Failed(failure) => {
+            let line = format!("{}: {}", failure.reason, failure.message);
+            if !census.is_news(owner, Some(&line)) {
+                return;
+            }
+            let (reason, message, detail) = (failure.reason, &failure.message, failure.detail.as_deref());
+            match failure.next {
+                Next::Wait | Next::Nothing => tracing::info!(%owner, reason, detail, "waits: {message}"),
+                Next::Edit | Next::Retry => tracing::warn!(%owner, reason, detail, "not ready: {message}"),
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct News {
+    type_: EventType,
+    reason: String,
+    note: String,
+}
+
+/// What is worth an Event: changes, and never that a new resource became Ready.
+fn news<K: Reconciled>(
+    before: Option<&StatusOf<K>>,
+    after: &StatusOf<K>,
+    verdict: &Verdict,
+    outcomes: &[Outcome],
+) -> Vec<News> {
+    let normal = |reason: &str, note: String| News { type_: EventType::Normal, reason: reason.to_owned(), note };
+    let ready = |status: &StatusOf<K>| conditions::find(&status.as_ref().conditions, READY).cloned();
+    let (was, is) = (before.and_then(ready), ready(after));
+    let mut all = Vec::new();
+    let shown = K::shown(after);
+    for outcome in outcomes {
+        let what = shown.unwrap_or_default();
+        match outcome {
+            Outcome::Restored => {
+                all.push(normal("Restored", format!("{what} was changed and is as it should be again")))
+            }
+            Outcome::Created if shown.is_some() && before.and_then(K::shown) == shown => {
+                all.push(normal("Restored", format!("{what} was deleted and is there again")));
+            }
+            Outcome::Adopted => all.push(normal("Adopted", format!("{what} was taken over"))),
+            Outcome::Kept | Outcome::Created | Outcome::Updated => {}
+        }
+    }
+    let revised = before.and_then(K::revision).is_some_and(|revision| Some(revision) != K::revision(after));
+    if revised {
+        all.push(normal("NewRevision", "a new revision is in place: see status.revision".to_owned()));
+    }
+    let changed = was.as_ref().map(|was| (&was.status, &was.reason)) != is.as_ref().map(|is| (&is.status, &is.reason));
+    if let (true, Some(is)) = (changed, is) {
+        match verdict {
+            Verdict::Failed(failure) if failure.next == Next::Wait && was.is_none() => {}
+            Verdict::Failed(_) => {
+                all.push(News { type_: EventType::Warning, reason: is.reason, note: is.message });
+            }
+            Verdict::Settled { .. } if was.is_some_and(|was| !was.reason.starts_with("Awaiting")) => {
+                let type_ = if is.status == "True" { EventType::Normal } else { EventType::Warning };
+                all.push(News { type_, reason: is.reason, note: is.message });
+            }
+            Verdict::Settled { .. } => {}
+        }
+    }
+    all
+}
+
+/// An Event that is lost is no failure: the condition says the same.
+async fn publish<K: Reconciled>(resource: &K, visit: &Visit<'_>, news: News) {
+    let event = Event {
+        type_: news.type_,
+        reason: news.reason,
+        note: Some(news.note.chars().take(1000).collect()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = visit.desk.recorder.publish(&event, &resource.object_ref(&())).await {
+        tracing::debug!(owner = %visit.owner(), %error, "an Event was not recorded");
+    }
+}
+
+fn next(visit: &Visit<'_>, verdict: &Verdict, wake_at: Option<Timestamp>) -> Action {
+    let census = &visit.desk.census;
+    let Verdict::Failed(failure) = verdict else {
+        census.succeeded(visit.owner());
+        let pause = wake_at.map(|at| Duration::try_from(visit.now.duration_until(at)).unwrap_or_default());
+        return pause.map_or_else(Action::await_change, |pause| Action::requeue(pause.clamp(SLEEP_MIN, SLEEP_MAX)));
+    };
+    match failure.next {
+        Next::Retry => {
+            let pause = backoff(&visit.author.uid, census.failed(visit.owner()));
+            Action::requeue(failure.retry_after.map_or(pause, |least| pause.max(least)))
+        }
+        Next::Wait => Action::requeue(RECHECK),
+        Next::Edit | Next::Nothing => Action::await_change(),
+    }
+}
+
+/// A moment that is due while we look is looked at once more, not in a loop.
+const SLEEP_MIN: Duration = Duration::from_secs(1);

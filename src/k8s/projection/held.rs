@@ -1,0 +1,272 @@
+//! What is known of existing projections, by their metadata alone: from the watches and from the answers
+//! to our own writes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use crate::domain::record::Owner;
+use crate::k8s::label;
+use crate::k8s::projection::Shelf;
+
+/// The metadata of one object, as far as it decides something.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Held {
+    pub uid: String,
+    pub resource_version: String,
+    pub kind: Option<String>,
+    pub managed_by: Option<String>,
+    pub owner: Option<String>,
+    pub revision: Option<String>,
+    pub content: Option<String>,
+    pub mark: Option<String>,
+    pub adopt: Option<String>,
+    pub references: Vec<OwnerReference>,
+    /// Keys of its data, by who wrote them last: we, or somebody else.
+    pub our_keys: BTreeSet<String>,
+    pub other_keys: BTreeSet<String>,
+    /// We have just written all values: whatever managedFields say, they are right at this version.
+    pub verified: bool,
+}
+
+impl Held {
+    /// As the controller with this field manager sees it.
+    pub fn read(meta: &ObjectMeta, ours: &str) -> Self {
+        let label = |key: &str| meta.labels.as_ref().and_then(|all| all.get(key)).cloned();
+        let annotation = |key: &str| meta.annotations.as_ref().and_then(|all| all.get(key)).cloned();
+        let (mut our_keys, mut other_keys) = (BTreeSet::new(), BTreeSet::new());
+        for entry in meta.managed_fields.iter().flatten().filter(|entry| entry.subresource.is_none()) {
+            let keys = match entry.manager.as_deref() == Some(ours) {
+                true => &mut our_keys,
+                false => &mut other_keys,
+            };
+            for field in ["f:data", "f:binaryData"] {
+                let fields = entry.fields_v1.as_ref().and_then(|fields| fields.0.get(field)?.as_object());
+                keys.extend(
+                    fields
+                        .into_iter()
+                        .flat_map(|map| map.keys())
+                        .filter_map(|key| key.strip_prefix("f:"))
+                        .map(str::to_owned),
+                );
+            }
+        }
+        Self {
+            uid: meta.uid.clone().unwrap_or_default(),
+            resource_version: meta.resource_version.clone().unwrap_or_default(),
+            kind: label(label::KIND),
+            managed_by: label(label::MANAGED_BY),
+            owner: annotation(label::OWNER),
+            revision: annotation(label::REVISION),
+            content: annotation(label::CONTENT),
+            mark: annotation(label::MARK),
+            adopt: annotation(label::ADOPT),
+            references: meta.owner_references.clone().unwrap_or_default(),
+            our_keys,
+            other_keys,
+            verified: false,
+        }
+    }
+
+    /// All keys, and nobody but us has written any of them.
+    pub fn is_untouched(&self, keys: &BTreeSet<String>) -> bool {
+        self.verified || (self.our_keys == *keys && self.other_keys.is_empty())
+    }
+
+    /// The resource that it says it shows.
+    pub fn claimed_owner(&self, namespace: &str) -> Option<Owner> {
+        Some(Owner { kind: self.kind.clone()?, namespace: namespace.to_owned(), name: self.owner.clone()? })
+    }
+}
+
+/// Our field managers, one for each kind of resource.
+pub fn manager(kind: &str) -> String {
+    format!("{}-{}", label::STRONGROOM, kind.to_ascii_lowercase())
+}
+
+/// As the controller of the kind that it is labelled with sees it.
+pub fn read(meta: &ObjectMeta) -> Held {
+    let kind = meta.labels.as_ref().and_then(|all| all.get(label::KIND));
+    Held::read(meta, &manager(kind.map_or("", String::as_str)))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    pub namespace: String,
+    pub shelf: Shelf,
+    pub name: String,
+}
+
+/// Every projection in the cluster, by place and by the resource that it shows.
+#[derive(Default)]
+pub struct Projections(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    held: HashMap<Place, Held>,
+    by_owner: HashMap<Owner, BTreeSet<Place>>,
+}
+
+impl Known {
+    fn forget(&mut self, place: &Place) -> Option<Owner> {
+        let owner = self.held.remove(place)?.claimed_owner(&place.namespace)?;
+        if let Some(places) = self.by_owner.get_mut(&owner) {
+            places.remove(place);
+            if places.is_empty() {
+                self.by_owner.remove(&owner);
+            }
+        }
+        Some(owner)
+    }
+
+    fn keep(&mut self, place: Place, held: Held) -> HashSet<Owner> {
+        let mut owners: HashSet<Owner> = self.forget(&place).into_iter().collect();
+        if let Some(owner) = held.claimed_owner(&place.namespace) {
+            self.by_owner.entry(owner.clone()).or_default().insert(place.clone());
+            owners.insert(owner);
+        }
+        self.held.insert(place, held);
+        owners
+    }
+}
+
+/// Versions are numbers on every API server there is; where they are not, each one counts as newer.
+fn is_newer(held: &Held, known: &Held) -> bool {
+    let number = |held: &Held| held.resource_version.parse::<u64>().ok();
+    match (number(held), number(known)) {
+        (Some(new), Some(old)) => new > old,
+        _ => held.resource_version != known.resource_version,
+    }
+}
+
+impl Projections {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, place: &Place) -> Option<Held> {
+        self.lock().held.get(place).cloned()
+    }
+
+    pub fn of(&self, owner: &Owner) -> Vec<(Place, Held)> {
+        let known = self.lock();
+        let places = known.by_owner.get(owner).into_iter().flatten();
+        places.filter_map(|place| Some((place.clone(), known.held.get(place)?.clone()))).collect()
+    }
+
+    /// What we have written ourselves.
+    pub fn record(&self, place: Place, held: Held) {
+        let mut known = self.lock();
+        if known.held.get(&place).is_none_or(|old| old.uid != held.uid || is_newer(&held, old) || held.verified) {
+            known.keep(place, held);
+        }
+    }
+
+    /// What a watch tells. Returns the resources that have to look, which are none for an echo of our own write.
+    pub fn observe(&self, place: Place, held: Held) -> HashSet<Owner> {
+        let mut known = self.lock();
+        match known.held.get(&place) {
+            Some(old) if old.uid == held.uid && !is_newer(&held, old) => HashSet::new(),
+            _ => known.keep(place, held),
+        }
+    }
+
+    /// A deletion, seen by a watch or done by us. One of another object at the same place is old news.
+    pub fn remove(&self, place: &Place, uid: &str) -> Option<Owner> {
+        let mut known = self.lock();
+        match known.held.get(place) {
+            Some(held) if held.uid == uid => known.forget(place),
+            _ => None,
+        }
+    }
+
+    /// After a complete list: whatever of this shelf was not in it is gone. Returns whose it was.
+    pub fn retain(&self, shelf: Shelf, listed: &HashSet<Place>) -> HashSet<Owner> {
+        let mut known = self.lock();
+        let gone: Vec<Place> =
+            known.held.keys().filter(|place| place.shelf == shelf && !listed.contains(place)).cloned().collect();
+        gone.iter().filter_map(|place| known.forget(place)).collect()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A Secret of Credential db in namespace shop as the API server shows it to a metadata watch.
+    pub(crate) fn meta(version: &str, owner: &str, managers: &[(&str, &[&str])]) -> ObjectMeta {
+        let fields =
+            |keys: &[&str]| keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect::<serde_json::Map<_, _>>();
+        let managed: Vec<_> = managers
+            .iter()
+            .map(|(manager, keys)| {
+                json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+                       "fieldsV1": {"f:data": fields(keys), "f:type": {}}})
+            })
+            .collect();
+        serde_json::from_value(json!({
+            "name": "db", "namespace": "shop", "uid": "u1", "resourceVersion": version,
+            "labels": {label::KIND: "Credential", label::MANAGED_BY: label::STRONGROOM},
+            "annotations": {label::OWNER: owner, label::REVISION: "1", label::CONTENT: "word"},
+            "managedFields": managed,
+        }))
+        .unwrap()
+    }
+
+    fn place() -> Place {
+        Place { namespace: "shop".into(), shelf: Shelf::Secrets, name: "db".into() }
+    }
+
+    fn owner(name: &str) -> Owner {
+        Owner { kind: "Credential".into(), namespace: "shop".into(), name: name.into() }
+    }
+
+    #[test]
+    fn managed_fields_tell_whose_each_key_is() {
+        let held = read(&meta("1", "db", &[("strongroom-credential", &["password"]), ("kubectl-edit", &["username"])]));
+        assert_eq!(held.our_keys, BTreeSet::from(["password".to_owned()]));
+        assert_eq!(held.other_keys, BTreeSet::from(["username".to_owned()]));
+        let keys = BTreeSet::from(["password".to_owned(), "username".to_owned()]);
+        assert!(!held.is_untouched(&keys));
+        let other_kind = read(&meta("1", "db", &[("strongroom-service", &["password"])]));
+        assert!(other_kind.our_keys.is_empty());
+    }
+
+    #[test]
+    fn an_echo_of_our_own_write_wakes_nobody() {
+        let projections = Projections::default();
+        projections.record(place(), read(&meta("5", "db", &[])));
+        assert!(projections.observe(place(), read(&meta("5", "db", &[]))).is_empty());
+        assert!(projections.observe(place(), read(&meta("4", "db", &[]))).is_empty());
+        assert_eq!(projections.observe(place(), read(&meta("6", "db", &[]))), HashSet::from([owner("db")]));
+    }
+
+    #[test]
+    fn a_projection_that_changes_hands_wakes_both() {
+        let projections = Projections::default();
+        projections.record(place(), read(&meta("5", "db", &[])));
+        let woken = projections.observe(place(), read(&meta("6", "mail", &[])));
+        assert_eq!(woken, HashSet::from([owner("db"), owner("mail")]));
+        assert!(projections.of(&owner("db")).is_empty());
+        assert_eq!(projections.of(&owner("mail")).len(), 1);
+    }
+
+    #[test]
+    fn a_deletion_of_an_earlier_object_is_old_news() {
+        let projections = Projections::default();
+        projections.record(place(), read(&meta("5", "db", &[])));
+        assert_eq!(projections.remove(&place(), "u0"), None);
+        assert_eq!(projections.remove(&place(), "u1"), Some(owner("db")));
+        assert!(projections.get(&place()).is_none());
+    }
+
+    #[test]
+    fn what_a_list_does_not_have_is_gone() {
+        let projections = Projections::default();
+        projections.record(place(), read(&meta("5", "db", &[])));
+        assert!(projections.retain(Shelf::ConfigMaps, &HashSet::new()).is_empty());
+        assert_eq!(projections.retain(Shelf::Secrets, &HashSet::new()), HashSet::from([owner("db")]));
+    }
+}

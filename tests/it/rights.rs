@@ -1,0 +1,53 @@
+//! What the code says it needs at the API server, and what the plain install grants: the same, to the verb.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use serde::Deserialize;
+use strongroom::k8s::rights::RIGHTS;
+
+/// Group, resource with its subresource, verb, and whether it is for one name only.
+type Grant = (String, String, String, bool);
+
+fn needed() -> BTreeSet<Grant> {
+    let grants = RIGHTS.iter().flat_map(|right| {
+        let resource = match right.subresource {
+            Some(part) => format!("{}/{part}", right.resource),
+            None => right.resource.to_owned(),
+        };
+        right.verbs.iter().map(move |verb| (right.group.into(), resource.clone(), (*verb).to_owned(), right.named))
+    });
+    grants.collect()
+}
+
+fn granted() -> BTreeSet<Grant> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/install.yaml");
+    let text = std::fs::read_to_string(path).expect("manifests/install.yaml");
+    let mut grants = BTreeSet::new();
+    for document in serde_yaml::Deserializer::from_str(&text) {
+        let object = serde_yaml::Value::deserialize(document).expect("YAML");
+        let named = |name: &str, value: &str| object[name].as_str() == Some(value);
+        if !named("kind", "ClusterRole") || object["metadata"]["name"].as_str() != Some("strongroom") {
+            continue;
+        }
+        let role: ClusterRole = serde_yaml::from_value(object).expect("a ClusterRole");
+        for rule in role.rules.unwrap_or_default() {
+            let only_named = rule.resource_names.is_some_and(|names| !names.is_empty());
+            for group in rule.api_groups.iter().flatten() {
+                for resource in rule.resources.iter().flatten() {
+                    grants.extend(
+                        rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone(), only_named)),
+                    );
+                }
+            }
+        }
+    }
+    grants
+}
+
+#[test]
+fn the_install_grants_what_the_code_needs_and_nothing_else() {
+    assert!(needed().len() > 30);
+    assert_eq!(granted(), needed());
+}
