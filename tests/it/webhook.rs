@@ -11,6 +11,7 @@ mod rotation;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -42,7 +43,7 @@ use strongroom::domain::authority::AlternativeName;
 use strongroom::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
 use strongroom::k8s::webhook::certificate::{Callbacks, Keeper, Options, Readiness, current};
 use strongroom::k8s::webhook::{Admissions, Known, limits, routes};
-use strongroom::server::{ClientCertificates, Tls, serve};
+use strongroom::server::{ClientCertificates, Limits, Tls, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -97,6 +98,7 @@ pub struct Webhook {
     /// Every certificate that was shown, PEM.
     pub shown: Arc<Mutex<Vec<String>>>,
     tasks: JoinSet<()>,
+    end: CancellationToken,
 }
 
 impl Webhook {
@@ -115,7 +117,8 @@ impl Webhook {
             clients: reflect::<ClientCredential>(client, &mut tasks),
         };
         let routes = routes(known, Admissions::default());
-        tasks.spawn(serve(listener, Some(tls.clone()), routes, limits(), CancellationToken::new()));
+        let (limits, end) = (Limits { drain: Duration::ZERO, ..limits() }, CancellationToken::new());
+        tasks.spawn(serve(listener, Some(tls.clone()), routes, limits, end.clone()));
         let (said, readiness) = watch::channel(Readiness::NotReady("nothing was said yet".into()));
         let shown = Arc::new(Mutex::new(Vec::new()));
         let kept = shown.clone();
@@ -130,7 +133,7 @@ impl Webhook {
         tasks.spawn(async move {
             keeper.keep().await;
         });
-        Self { port, readiness, shown, tasks }
+        Self { port, readiness, shown, tasks, end }
     }
 
     pub async fn until(&mut self, about: &str, wanted: impl FnMut(&Readiness) -> bool) {
@@ -143,8 +146,11 @@ impl Webhook {
         self.until("ready", |readiness| *readiness == Readiness::Ready).await;
     }
 
-    /// As a killed process ends.
+    /// As a killed process ends: its connections too.
     pub async fn kill(mut self) {
+        self.end.cancel();
+        // The first to end is the listener; the others go on for ever.
+        self.tasks.join_next().await;
         self.tasks.shutdown().await;
     }
 }
@@ -283,22 +289,27 @@ impl Place {
     }
 
     /// What kubectl says when somebody applies this.
-    pub fn kubectl_apply(&self, yaml: &str) -> String {
-        let kubectl = cluster::kubeconfig().parent().expect("a folder").with_file_name("bin").join("kubectl");
-        let mut child = Command::new(kubectl)
-            .arg("--kubeconfig")
-            .arg(cluster::kubeconfig())
-            .args(["--namespace", &self.namespace, "apply", "-f", "-"])
-            .env("KUBECACHEDIR", std::env::temp_dir().join("strongroom-kubectl-cache"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("kubectl");
-        child.stdin.take().expect("piped").write_all(yaml.as_bytes()).expect("read by kubectl");
-        let output = child.wait_with_output().expect("an end");
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    pub async fn kubectl_apply(&self, yaml: impl Into<String>) -> String {
+        let (namespace, yaml) = (self.namespace.clone(), yaml.into());
+        tokio::task::spawn_blocking(move || kubectl_apply(&namespace, &yaml)).await.expect("kubectl")
     }
+}
+
+fn kubectl_apply(namespace: &str, yaml: &str) -> String {
+    let kubeconfig = cluster::kubeconfig();
+    let home = kubeconfig.ancestors().nth(2).expect("the cluster's folder");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/cluster");
+    let mut child = Command::new(script)
+        .args(["kubectl", "--namespace", namespace, "apply", "-f", "-"])
+        .env("CLUSTER_HOME", home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl");
+    child.stdin.take().expect("piped").write_all(yaml.as_bytes()).expect("read by kubectl");
+    let output = child.wait_with_output().expect("an end");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
 
 fn manifests() -> (MutatingWebhookConfiguration, ValidatingWebhookConfiguration) {

@@ -1,9 +1,22 @@
 //! What pods get.
 
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use strongroom::k8s::webhook::certificate::current;
+use strongroom::server::{ClientCertificates, Limits, Tls, serve};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+use warp::{Filter, Reply};
 
-use super::Place;
+use super::{Place, Vault};
 
 fn containers() -> Value {
     json!({
@@ -93,4 +106,66 @@ async fn an_ephemeral_container_is_let_through_without_credentials() {
     let pod = place.pods().patch_ephemeral_containers("web", &PatchParams::default(), &debug).await.expect("admitted");
     let debug = &json_of(&pod)["spec"]["ephemeralContainers"][0];
     assert_eq!((debug["name"].as_str(), debug.get("envFrom")), (Some("debug"), None));
+}
+
+/// Somebody else's webhook: gives every pod one more container, once.
+fn sidecar() -> BoxedFilter<(Response,)> {
+    let answer = |review: Value| {
+        let request = &review["request"];
+        let has_it = request["object"]["spec"]["containers"].to_string().contains("\"sidecar\"");
+        let add = json!([{"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar", "image": "none"}}]);
+        let mut response = json!({"uid": request["uid"], "allowed": true});
+        if !has_it {
+            response["patchType"] = json!("JSONPatch");
+            response["patch"] = json!(STANDARD.encode(add.to_string()));
+        }
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
+        warp::reply::json(&review).into_response()
+    };
+    warp::post().and(warp::body::json()).map(answer).boxed()
+}
+
+/// Serves it after ours in the order of names, under a certificate of ours.
+async fn add_sidecars(place: &Place, vault: &Vault) {
+    let certificate = current(&vault.app, &place.options()).await.expect("a certificate");
+    let tls = Tls::new(&certificate.chain, &certificate.private_key, ClientCertificates::Ignored).expect("TLS");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("https://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(serve(listener, Some(Arc::new(tls)), sidecar(), Limits::default(), CancellationToken::new()));
+    let hook = json!({
+        "name": "sidecar.example.org", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+        "clientConfig": {"url": url, "caBundle": STANDARD.encode(place.bundle().await)},
+        "namespaceSelector": {"matchLabels": {"test": place.namespace}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}],
+    });
+    let name = format!("{}-z", place.namespace);
+    let configuration: MutatingWebhookConfiguration =
+        serde_json::from_value(json!({"metadata": {"name": name}, "webhooks": [hook]})).expect("a configuration");
+    Api::all(place.client.clone()).create(&PostParams::default(), &configuration).await.expect("created");
+}
+
+#[tokio::test]
+async fn a_container_that_another_webhook_adds_later_gets_its_share() {
+    let place = Place::new("sidecar").await;
+    let (vault, _webhook) = place.webhook().await;
+    place.service("shop", None).await;
+    add_sidecars(&place, &vault).await;
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let pod = place.pod("web", json!({"strongroom.dev/services": "shop"}), containers());
+    let mut admitted = Value::Null;
+    // The API server needs a moment to know of the other webhook.
+    for _ in 0..200 {
+        admitted = json_of(&place.pods().create(&dry, &pod).await.expect("admitted"));
+        if admitted["spec"]["containers"].as_array().is_some_and(|all| all.len() == 3) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let ours = json!([{"secretRef": {"name": "shop", "optional": false}}]);
+    assert_eq!(admitted["spec"]["containers"][2]["name"], "sidecar");
+    for container in admitted["spec"]["containers"].as_array().expect("containers") {
+        assert_eq!(container["envFrom"], ours, "once, and in each");
+    }
+    let injected = &admitted["metadata"]["annotations"]["strongroom.dev/injected"];
+    assert_eq!(injected, "shop as env in migrate,app,proxy,sidecar");
 }

@@ -45,7 +45,7 @@ async fn a_refused_pod_says_what_to_write() {
         ),
         ("strongroom.dev/services: shop, strongroom.dev/mount-path: /x", "mount-path", "is for files only"),
     ] {
-        let said = place.kubectl_apply(&pod_yaml(annotations));
+        let said = place.kubectl_apply(pod_yaml(annotations)).await;
         assert!(said.contains("The Pod \"web\" is invalid"), "{said}");
         assert!(said.contains(&key(field)) && said.contains(says), "{said}");
     }
@@ -128,12 +128,12 @@ async fn resources_that_contradict_others_are_refused_by_their_field() {
         ("CertificateAuthority", "db", authority(json!({})), "metadata.name: Credential db has this name already"),
         ("Credential", "root", stored(json!({})), "metadata.name: CertificateAuthority root has this name already"),
     ] {
-        let said = place.kubectl_apply(&resource(kind, name, &spec));
+        let said = place.kubectl_apply(resource(kind, name, &spec)).await;
         assert!(said.contains(&format!("The {kind} \"{name}\" is invalid")) && said.contains(says), "{said}");
     }
-    let said = place.kubectl_apply(&resource("Credential", "other", &stored(json!({"secretName": "db"}))));
+    let said = place.kubectl_apply(resource("Credential", "other", &stored(json!({"secretName": "db"})))).await;
     assert!(said.contains("spec.target.secretName: Secret db is made by Credential db already"), "{said}");
     let unknown = json!({"credentials": [{"name": "not-yet", "keys": {"a": "B"}}]});
-    let said = place.kubectl_apply(&resource("Service", "early", &unknown));
+    let said = place.kubectl_apply(resource("Service", "early", &unknown)).await;
     assert!(said.contains("created"), "{said}");
 }

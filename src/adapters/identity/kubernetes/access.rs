@@ -1,0 +1,129 @@
+//! What an action on a record is called in RBAC: values are the subresource `value` of `credentials` and
+//! `services`, in the namespace of the record, or cluster-wide for records outside all namespaces.
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+
+use crate::domain::permission::{Action, Target};
+use crate::domain::record::Class;
+
+const GROUP: &str = "strongroom.dev";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Question {
+    user: String,
+    groups: Vec<String>,
+    uid: Option<String>,
+    verb: &'static str,
+    resource: &'static str,
+    subresource: Option<&'static str>,
+    namespace: String,
+    name: String,
+}
+
+impl Question {
+    /// `None` for what is nobody's by RBAC.
+    pub fn new(user: &str, groups: &[String], uid: Option<&str>, action: Action, target: &Target<'_>) -> Option<Self> {
+        let resource = match target.class {
+            Class::Credential => "credentials",
+            Class::Service => "services",
+            Class::Client => return None,
+        };
+        let (verb, subresource) = match action {
+            Action::List => ("list", None),
+            Action::Metadata => ("get", None),
+            Action::Get => ("get", Some("value")),
+            Action::Create => ("create", Some("value")),
+            Action::Update => ("update", Some("value")),
+        };
+        Some(Self {
+            user: user.to_owned(),
+            groups: groups.to_vec(),
+            uid: uid.map(str::to_owned),
+            verb,
+            resource,
+            subresource,
+            namespace: target.tenant.as_str().to_owned(),
+            name: name(target).to_owned(),
+        })
+    }
+
+    pub fn review(&self) -> SubjectAccessReview {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let attributes = ResourceAttributes {
+            group: Some(GROUP.to_owned()),
+            resource: Some(self.resource.to_owned()),
+            subresource: self.subresource.map(str::to_owned),
+            verb: Some(self.verb.to_owned()),
+            namespace: text(&self.namespace),
+            name: text(&self.name),
+            ..ResourceAttributes::default()
+        };
+        let spec = SubjectAccessReviewSpec {
+            user: Some(self.user.clone()),
+            groups: Some(self.groups.clone()),
+            uid: self.uid.clone(),
+            resource_attributes: Some(attributes),
+            ..SubjectAccessReviewSpec::default()
+        };
+        SubjectAccessReview { spec, ..SubjectAccessReview::default() }
+    }
+}
+
+/// As the resource is called that a role's `resourceNames` would name: the end of a credential's path, and a
+/// service's id without its namespace.
+fn name<'a>(target: &Target<'a>) -> &'a str {
+    let last = target.name.rsplit('/').next().unwrap_or_default();
+    match (target.class, target.tenant.as_namespace()) {
+        (Class::Service, Some(namespace)) => {
+            last.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('.')).unwrap_or(last)
+        }
+        _ => last,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::name::Tenant;
+
+    fn asked(class: Class, tenant: &Tenant, name: &str, action: Action) -> Option<ResourceAttributes> {
+        let target = Target { class, tenant, name, readers: &[] };
+        Question::new("till", &["g".into()], None, action, &target)?.review().spec.resource_attributes
+    }
+
+    #[test]
+    fn values_are_a_subresource_in_the_records_namespace() {
+        let shop = Tenant::namespace("shop");
+        for (action, verb) in [(Action::Get, "get"), (Action::Create, "create"), (Action::Update, "update")] {
+            let asked = asked(Class::Credential, &shop, "/kubernetes/shop/db", action).unwrap();
+            assert_eq!(asked.verb.as_deref(), Some(verb));
+            assert_eq!(asked.subresource.as_deref(), Some("value"));
+            assert_eq!((asked.namespace.as_deref(), asked.name.as_deref()), (Some("shop"), Some("db")));
+        }
+    }
+
+    #[test]
+    fn lists_and_looks_are_plain_verbs() {
+        let outside = Tenant::outside();
+        let list = asked(Class::Service, &outside, "", Action::List).unwrap();
+        assert_eq!(
+            (list.verb.as_deref(), list.subresource, list.namespace, list.name),
+            (Some("list"), None, None, None)
+        );
+        let look = asked(Class::Credential, &outside, "/confidant/ab", Action::Metadata).unwrap();
+        assert_eq!((look.verb.as_deref(), look.subresource, look.name.as_deref()), (Some("get"), None, Some("ab")));
+    }
+
+    #[test]
+    fn a_service_is_named_as_its_resource() {
+        let shop = Tenant::namespace("shop");
+        let asked = |name| asked(Class::Service, &shop, name, Action::Get).unwrap().name;
+        assert_eq!(asked("shop.till").as_deref(), Some("till"));
+        assert_eq!(asked("shopping").as_deref(), Some("shopping"));
+    }
+
+    #[test]
+    fn client_credentials_are_nobodys() {
+        assert!(asked(Class::Client, &Tenant::namespace("shop"), "shop/till", Action::Get).is_none());
+    }
+}
