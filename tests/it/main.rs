@@ -8,5 +8,6 @@ mod house;
 mod process;
 mod rest;
 mod rights;
+mod running;
 mod usecases;
 mod webhook;
