@@ -6,6 +6,7 @@ mod crashes;
 mod crd_rules;
 mod house;
 mod process;
+mod reconcile;
 mod rest;
 mod rights;
 mod running;

@@ -167,7 +167,9 @@ impl Basic<'_> {
         let (password, mark) = self.visit.app().clients.draw_password()?;
         // The revision that enrolling makes.
         let revision = known.map_or(Revision::FIRST, |entry| entry.stamp.number.next());
-        let done = self.write(&mark, revision, &password).await?;
+        let written = self.write(&mark, revision, &password).await?;
+        let lost = known.is_some_and(|entry| entry.head.released.is_none());
+        let done = if lost { Outcome::Replaced } else { written };
         self.remember(&password, &mark, vec![done]).await
     }
 

@@ -18,13 +18,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use kube::core::object::HasStatus;
 use kube::runtime::Controller;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector;
+use kube::runtime::reflector::{self, Store};
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,9 @@ const CONCURRENCY: u16 = 16;
 const RECHECK: Duration = Duration::from_secs(300);
 /// Sleeping longer than this gains nothing.
 const SLEEP_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// For reconciles that run when a shutdown is asked for. Whatever is cut off is taken up at the next start.
+const GRACE: Duration = Duration::from_secs(5);
 
 pub type StatusOf<K> = <K as HasStatus>::Status;
 
@@ -132,18 +135,29 @@ pub async fn run<K: Reconciled>(desk: Arc<Desk>, wakes: Wakes, shelf: Shelf<K>, 
     let (reader, writer) = shelf;
     let (one, all) = wakes.streams::<K>();
     let resources = watch::resources::<K>(desk.clone(), writer, shutdown.clone());
+    let end = end(reader.clone(), shutdown.clone());
     Controller::for_stream(resources, reader)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_on(one)
         .reconcile_all_on(all)
-        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .graceful_shutdown_on(shutdown.clone().cancelled_owned())
         .run(reconcile::<K>, |_, never: &Infallible, _| match *never {}, desk)
+        .take_until(end)
         .for_each(|outcome| async move {
             if let Err(error) = outcome {
                 tracing::debug!(kind = K::KIND, %error, "a resource was not looked at");
             }
         })
         .await;
+}
+
+/// When to stop waiting for what still runs. A controller that has not begun waits for its first list, which
+/// does not come any more.
+async fn end<K: Reconciled>(reader: Store<K>, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
+    if reader.wait_until_ready().now_or_never().is_some() {
+        tokio::time::sleep(GRACE).await;
+    }
 }
 
 async fn reconcile<K: Reconciled>(resource: Arc<K>, desk: Arc<Desk>) -> Result<Action, Infallible> {

@@ -101,7 +101,7 @@ fn log(visit: &Visit<'_>, verdict: &Verdict) {
     match verdict {
         Verdict::Settled { .. } => {
             if census.is_news(owner, None) {
-                tracing::info!(%owner, "all is well again");
+                tracing::info!(%owner, "ready");
             }
         }
         Verdict::Failed(failure) => {
@@ -111,7 +111,7 @@ fn log(visit: &Visit<'_>, verdict: &Verdict) {
             }
             let (reason, message, detail) = (failure.reason, &failure.message, failure.detail.as_deref());
             match failure.next {
-                Next::Wait | Next::Nothing => tracing::info!(%owner, reason, detail, "waits: {message}"),
+                Next::Wait | Next::Nothing => tracing::info!(%owner, reason, detail, "not ready yet: {message}"),
                 Next::Edit | Next::Retry => tracing::warn!(%owner, reason, detail, "not ready: {message}"),
             }
         }
@@ -145,6 +145,10 @@ fn news<K: Reconciled>(
             }
             Outcome::Created if shown.is_some() && before.and_then(K::shown) == shown => {
                 all.push(normal("Restored", format!("{what} was deleted and is there again")));
+            }
+            Outcome::Replaced => {
+                let note = format!("the password in {what} was lost or changed by somebody: there is a new one");
+                all.push(normal("NewPassword", note));
             }
             Outcome::Adopted => all.push(normal("Adopted", format!("{what} was taken over"))),
             Outcome::Kept | Outcome::Created | Outcome::Updated => {}

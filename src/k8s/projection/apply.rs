@@ -39,6 +39,8 @@ pub enum Outcome {
     Updated,
     Restored,
     Adopted,
+    /// The values could not be restored: there are new ones.
+    Replaced,
 }
 
 /// What became of a write.
