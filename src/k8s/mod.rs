@@ -71,20 +71,7 @@ impl Operator {
             clients: self.clients.0.clone(),
         }
     }
-}
 
-/// [`Operator::run`] for those who do not ask what it knows.
-pub async fn run(
-    client: Client,
-    app: Arc<App>,
-    options: Options,
-    ready: impl FnOnce() + Send,
-    shutdown: CancellationToken,
-) -> Result<()> {
-    Operator::default().run(client, app, options, ready, shutdown).await
-}
-
-impl Operator {
     /// Runs the controllers of all kinds until shutdown. `ready` is called when they have begun to work: the
     /// CRDs are there and every existing projection is known.
     pub async fn run(

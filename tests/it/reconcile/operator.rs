@@ -119,7 +119,7 @@ impl Ground {
         let client = self.limited_client().await;
         let options = Options { retain_for: SignedDuration::from_hours(1) };
         let ready = move || ready.send(()).expect("somebody waits");
-        let task = tokio::spawn(k8s::run(client, app.clone(), options, ready, shutdown.clone()));
+        let task = tokio::spawn(k8s::Operator::default().run(client, app.clone(), options, ready, shutdown.clone()));
         tokio::time::timeout(PATIENCE, is_ready).await.expect("ready in time").expect("ready");
         Operator { app, shutdown, task }
     }

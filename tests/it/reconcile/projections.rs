@@ -32,7 +32,7 @@ async fn a_deleted_or_edited_secret_is_back_within_two_seconds() {
         json!({"stringData": {"password": "mine"}}),
         json!({"data": {"password": null}}),
         json!({"stringData": {"MORE": "x"}}),
-        json!({"data": null}),
+        json!({"data": {"username": null}, "stringData": {"password": "mine"}}),
         json!({"metadata": {"labels": {"strongroom.dev/kind": null}}}),
         json!({"metadata": {"annotations": {"strongroom.dev/owner": null}}}),
         json!({"metadata": {"annotations": {"strongroom.dev/content": "other"}}}),
