@@ -19,6 +19,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::{Error, Result};
 use crate::k8s::controller::triggers::Triggers;
-use crate::k8s::controller::{Census, Desk, changes};
+use crate::k8s::controller::{Census, Desk, Shelf, changes};
 use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, GROUP, Managed, Service};
 use crate::k8s::projection::apply::Applier;
 use crate::k8s::projection::held::Projections;
@@ -41,57 +42,89 @@ pub struct Options {
     pub retain_for: SignedDuration,
 }
 
-/// Runs the controllers of all kinds until shutdown. `ready` is called when they have begun to work: the
-/// CRDs are there and every existing projection is known.
-pub async fn run(
-    client: Client,
-    app: Arc<App>,
-    options: Options,
-    ready: impl FnOnce() + Send,
-    shutdown: CancellationToken,
-) -> Result<()> {
-    if !wait_for_crds(&client, &shutdown).await {
-        return Ok(());
-    }
-    let mut triggers = Triggers::default();
-    let credentials = triggers.lane(Credential::KIND);
-    let services = triggers.lane(Service::KIND);
-    let authorities = triggers.lane(CertificateAuthority::KIND);
-    let clients = triggers.lane(ClientCredential::KIND);
-    let triggers = Arc::new(triggers);
-    let projections = Arc::new(Projections::default());
+/// The controllers of all kinds, before they run.
+pub struct Operator {
+    credentials: Shelf<Credential>,
+    services: Shelf<Service>,
+    authorities: Shelf<CertificateAuthority>,
+    clients: Shelf<ClientCredential>,
+}
 
-    let mut tasks = JoinSet::new();
-    // Before anything is written: what is there already is kept, not written again.
-    if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
-        return Ok(());
+impl Default for Operator {
+    fn default() -> Self {
+        Self {
+            credentials: reflector::store(),
+            services: reflector::store(),
+            authorities: reflector::store(),
+            clients: reflector::store(),
+        }
     }
-    let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
-    let desk = Arc::new(Desk {
-        app: app.clone(),
-        client: client.clone(),
-        applier: Applier::new(client.clone(), projections),
-        census: Arc::new(Census::default()),
-        triggers,
-        recorder: Recorder::new(client, reporter),
-        retain_for: options.retain_for,
-    });
-    tasks.spawn(changes::follow(desk.clone(), shutdown.clone()));
-    tasks.spawn(controller::run::<CertificateAuthority>(desk.clone(), authorities, shutdown.clone()));
-    tasks.spawn(controller::run::<Credential>(desk.clone(), credentials, shutdown.clone()));
-    tasks.spawn(controller::run::<Service>(desk.clone(), services, shutdown.clone()));
-    tasks.spawn(controller::run::<ClientCredential>(desk, clients, shutdown.clone()));
-    tasks.spawn(purge(app, shutdown.clone()));
-    ready();
-    // None of them ends by itself: the first that does takes the others with it.
-    let ended = tasks.join_next().await;
-    let asked = shutdown.is_cancelled();
-    shutdown.cancel();
-    while tasks.join_next().await.is_some() {}
-    match ended {
-        Some(Err(error)) => Err(Error::internal(error)),
-        _ if asked => Ok(()),
-        _ => Err(Error::internal("a controller ended by itself")),
+}
+
+impl Operator {
+    /// What the controllers know of the cluster, for the webhook to answer from.
+    pub fn known(&self) -> webhook::Known {
+        webhook::Known {
+            credentials: self.credentials.0.clone(),
+            services: self.services.0.clone(),
+            authorities: self.authorities.0.clone(),
+            clients: self.clients.0.clone(),
+        }
+    }
+
+    /// Runs the controllers of all kinds until shutdown. `ready` is called when they have begun to work: the
+    /// CRDs are there and every existing projection is known.
+    pub async fn run(
+        self,
+        client: Client,
+        app: Arc<App>,
+        options: Options,
+        ready: impl FnOnce() + Send,
+        shutdown: CancellationToken,
+    ) -> Result<()> {
+        if !wait_for_crds(&client, &shutdown).await {
+            return Ok(());
+        }
+        let mut triggers = Triggers::default();
+        let credentials = triggers.lane(Credential::KIND);
+        let services = triggers.lane(Service::KIND);
+        let authorities = triggers.lane(CertificateAuthority::KIND);
+        let clients = triggers.lane(ClientCredential::KIND);
+        let triggers = Arc::new(triggers);
+        let projections = Arc::new(Projections::default());
+
+        let mut tasks = JoinSet::new();
+        // Before anything is written: what is there already is kept, not written again.
+        if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
+            return Ok(());
+        }
+        let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
+        let desk = Arc::new(Desk {
+            app: app.clone(),
+            client: client.clone(),
+            applier: Applier::new(client.clone(), projections),
+            census: Arc::new(Census::default()),
+            triggers,
+            recorder: Recorder::new(client, reporter),
+            retain_for: options.retain_for,
+        });
+        tasks.spawn(changes::follow(desk.clone(), shutdown.clone()));
+        tasks.spawn(controller::run(desk.clone(), authorities, self.authorities, shutdown.clone()));
+        tasks.spawn(controller::run(desk.clone(), credentials, self.credentials, shutdown.clone()));
+        tasks.spawn(controller::run(desk.clone(), services, self.services, shutdown.clone()));
+        tasks.spawn(controller::run(desk, clients, self.clients, shutdown.clone()));
+        tasks.spawn(purge(app, shutdown.clone()));
+        ready();
+        // None of them ends by itself: the first that does takes the others with it.
+        let ended = tasks.join_next().await;
+        let asked = shutdown.is_cancelled();
+        shutdown.cancel();
+        while tasks.join_next().await.is_some() {}
+        match ended {
+            Some(Err(error)) => Err(Error::internal(error)),
+            _ if asked => Ok(()),
+            _ => Err(Error::internal("a controller ended by itself")),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod foundation;
 mod kubernetes;
+mod operator;
 mod rest;
 mod serve;
 
@@ -16,6 +17,9 @@ use crate::telemetry;
 
 /// Runs one subcommand to its end. What fails is said on standard error in one line.
 pub fn run(cli: Cli) -> ExitCode {
+    // Lets FAILPOINTS in the environment end the process at a named step.
+    #[cfg(feature = "failpoints")]
+    let _scenario = fail::FailScenario::setup();
     match dispatch(cli.command) {
         Ok(code) => code,
         Err(error) => {

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
+use crate::app::App;
 use crate::config::{DRAIN, Settings};
-use crate::runtime::{foundation, rest, threads};
+use crate::runtime::{foundation, operator, rest, threads};
 use crate::server::health::{self, Readiness};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
@@ -26,6 +27,17 @@ pub enum Mode {
     Cluster,
     /// REST alone.
     Alone,
+}
+
+/// Everything that runs until the end.
+pub type Tasks = JoinSet<anyhow::Result<()>>;
+
+/// What every part is given.
+pub struct Surroundings<'a> {
+    pub settings: &'a Settings,
+    pub app: &'a Arc<App>,
+    pub readiness: &'a Readiness,
+    pub shutdown: &'a CancellationToken,
 }
 
 pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<ExitCode> {
@@ -40,25 +52,38 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let serving = readiness.part("rest");
     let mut registry = Registry::with_prefix("strongroom");
 
-    let app = Arc::new(foundation::open(&settings, None).await?);
+    let cluster = match mode {
+        Mode::Cluster => Some(operator::connect(&settings).await?),
+        Mode::Alone => None,
+    };
+    let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
+    let app = Arc::new(foundation::open(&settings, ports).await?);
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::new();
     let listener = bind("--listen", settings.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");
-    tasks.spawn(serve(listener, tls, routes, Limits::default(), shutdown.clone()));
+    let rest = serve(listener, tls, routes, Limits::default(), shutdown.clone());
+    tasks.spawn(async move {
+        rest.await;
+        Ok(())
+    });
     serving.set(true);
-    let _ = mode;
+    if let Some(cluster) = cluster {
+        let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
+        operator::start(cluster, &surroundings, &mut registry, &mut tasks).await?;
+    }
     let admin = bind("--admin-listen", settings.admin_listen).await?;
     let routes = health::routes(readiness.clone(), Arc::new(registry));
     // Answers to the very end: who watches readiness must see that it is gone.
     let last = CancellationToken::new();
     let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
 
-    shutdown.cancelled().await;
+    let ended = end_of(&mut tasks, &shutdown).await;
     tracing::info!("stopping");
+    shutdown.cancel();
     serving.set(false);
     if tokio::time::timeout(DRAIN * 2, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
         tracing::warn!("not everything ended in time");
@@ -66,7 +91,20 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     }
     last.cancel();
     let _ = admin.await;
-    Ok(())
+    ended
+}
+
+/// A signal, or a task that should have gone on: without it the others would only seem to work.
+async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        Some(ended) = tasks.join_next() => match ended {
+            _ if shutdown.is_cancelled() => Ok(()),
+            Ok(Ok(())) => bail!("a part of the server ended by itself"),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => Err(panic.into()),
+        },
+    }
 }
 
 pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

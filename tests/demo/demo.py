@@ -170,7 +170,8 @@ class Story:
         check(made.returncode == 0, f"strongroom client create: {made.stderr.strip()}")
         password = made.stdout.split()[-1]
         seen("strongroom client create ops --admin: an administrator for the REST API (its password is printed once, not here)")
-        pairs = {"MAIL_USER": "till", "MAIL_PASSWORD": secrets.token_urlsafe(24)}
+        # In lower case, as Confidant stores every key.
+        pairs = {"mail_user": "till", "mail_password": secrets.token_urlsafe(24)}
         say("  $ " + self.caller.line("/v1/credentials", '-u "ops:$PASSWORD" --json \'{"name": "/kubernetes/shop/mail-stored", "credential_pairs": {...}, "enabled": true}\''))
         status, answer = self.caller.curl("/v1/credentials", user=f"ops:{password}", body={"name": "/kubernetes/shop/mail-stored", "credential_pairs": pairs, "enabled": True})
         check(status == 200, f"the credential is created over REST, and not {status} {masked(answer)}")

@@ -19,6 +19,9 @@ use kube::{Api, Client, Config, ResourceExt};
 use strongroom::k8s::crd::Credential;
 use tokio::sync::OnceCell;
 
+/// Held by whoever runs an operator: it looks at every namespace, so one at a time does.
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 static HOME: OnceLock<PathBuf> = OnceLock::new();
 static CONTROLLERS: OnceLock<()> = OnceLock::new();
 static INSTALLED: OnceCell<()> = OnceCell::const_new();

@@ -2,9 +2,13 @@
 
 mod alone;
 mod cluster;
+mod crashes;
 mod crd_rules;
 mod house;
 mod process;
 mod reconcile;
+mod rest;
 mod rights;
+mod running;
 mod usecases;
+mod webhook;

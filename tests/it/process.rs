@@ -56,11 +56,6 @@ impl Strongroom {
         }
     }
 
-    pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.set(name, Some(value));
-        self
-    }
-
     /// Takes effect at the next start.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
         self.environment.retain(|(known, _)| known != name);
@@ -114,6 +109,20 @@ impl Strongroom {
         }
     }
 
+    /// Starts it and waits until it serves REST: for clusters without its webhook configurations, where it is never ready.
+    pub async fn start_without_webhook(&mut self) {
+        self.spawn();
+        self.wait_until("healthz").await;
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.child.as_mut().is_none_or(|child| child.try_wait().expect("a child").is_some());
+        if ended {
+            self.child = None;
+        }
+        ended
+    }
+
     /// Waits for an end that comes by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();
@@ -141,14 +150,6 @@ impl Strongroom {
         let id = self.child.as_ref().expect("a started process").id().to_string();
         Command::new("kill").arg(&id).status().expect("kill");
         self.ended().await
-    }
-
-    /// Memory of the process, in KiB.
-    pub fn resident(&self) -> u64 {
-        let id = self.child.as_ref().expect("a started process").id();
-        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// `strongroom client create` on the same folder; the password.

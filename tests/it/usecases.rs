@@ -243,6 +243,8 @@ async fn an_authority_signs_for_its_own_namespace_only() {
     };
     let converge = async |(owner, wish): (Owner, Wish)| room.app.credentials.converge(&owner, wish, None, KEEP).await;
     assert!(converge(leaf("shop", "root")).await.is_ok());
+    let fields: Vec<_> = room.authority("root").await.body.readable().map(|field| field.name.clone()).collect();
+    assert_eq!(fields, ["certificate", "ca"], "its key is for nobody to read");
     let foreign = converge(leaf("other", "root")).await.unwrap_err().to_string();
     let absent = converge(leaf("other", "nothing")).await.unwrap_err().to_string();
     assert_eq!(foreign.replace("root", "x"), absent.replace("nothing", "x"), "existence is not told");

@@ -47,6 +47,8 @@ pub fn render(error: &Error, class: Class, call: &Call) -> Response {
         Error::Forbidden { actor, action, .. } => {
             // By the caller's own word for it: the record's name is not for those who may not see it.
             let what = id.map_or_else(|| class.plural().to_owned(), |id| format!("{} {id}", class.singular()));
+            // Nor whether there is one to update.
+            let action = if id.is_some() && matches!(*action, "create" | "update") { "write" } else { action };
             told(StatusCode::FORBIDDEN, format!("{actor} may not {action} {what}"), own())
         }
         Error::Unauthenticated => told(StatusCode::FORBIDDEN, error.to_string(), Vec::new()),
@@ -150,4 +152,27 @@ fn page(status: StatusCode) -> Response {
     const HEADERS: [(&str, &str); 3] = [("content-type", "text/html; charset=utf-8"), POLICY, NO_STORE];
     let body = format!("<!doctype html>\n<html lang=en>\n<title>{status}</title>\n<h1>{status}</h1>\n");
     route::response(status, &HEADERS, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_wait_says_how_long() {
+        let overloaded = Error::Overloaded { retry_after: Duration::from_millis(2500) };
+        let unavailable = Error::Unavailable { part: "the API server", detail: "10.0.0.1 refused".into() };
+        for (error, seconds) in [(overloaded, "2"), (unavailable, "5")] {
+            let response = refuse(Refusal::Error(error));
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
+    }
+
+    #[test]
+    fn fields_have_their_names_in_confidant() {
+        let violation = |field: &str| Violation { field: field.into(), why: "is wrong".into() };
+        let told = named(&[violation("pairs"), violation("name")]);
+        assert_eq!(told, "credential_pairs is wrong; name is wrong");
+    }
 }

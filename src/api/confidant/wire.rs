@@ -216,9 +216,9 @@ fn stamp(stamp: &Stamp) -> [(&'static str, Json); 3] {
 }
 
 pub fn credential(entry: &Entry<Credential>, show: Show, permissions: Json) -> Json {
-    let Credential { title, about, material, rotated_at, .. } = &entry.body;
-    let keys = material.names().filter(|_| show != Show::Nothing);
-    let pairs = material.fields().iter().filter(|_| show == Show::Pairs);
+    let Credential { title, about, rotated_at, .. } = &entry.body;
+    let keys = entry.body.readable().filter(|_| show != Show::Nothing).map(|field| field.name.as_str());
+    let pairs = entry.body.readable().filter(|_| show == Show::Pairs);
     let metadata = about.metadata.as_deref().unwrap_or("{}");
     let own = [
         ("id", Json::text(entry.head.id.hex())),

@@ -75,6 +75,15 @@ pub struct Credential {
     pub material: Material,
 }
 
+impl Credential {
+    /// The fields that a reader may be given. The key of an authority signs here and leaves the store for
+    /// nobody, administrators included.
+    pub fn readable(&self) -> impl Iterator<Item = &Field> {
+        let kept = self.authority.is_some().then_some("private_key");
+        self.material.fields().iter().filter(move |field| kept != Some(field.name.as_str()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -127,9 +127,12 @@ fn visit<'a, K: Managed>(resource: &K, desk: &'a Desk) -> Visit<'a> {
     Visit { desk, author, retain_for, now: desk.app.now() }
 }
 
+/// All resources of one kind, in memory: what the controller works on and the webhook reads.
+pub type Shelf<K> = (reflector::Store<K>, reflector::store::Writer<K>);
+
 /// Runs the controller of one kind until shutdown.
-pub async fn run<K: Reconciled>(desk: Arc<Desk>, wakes: Wakes, shutdown: CancellationToken) {
-    let (reader, writer) = reflector::store();
+pub async fn run<K: Reconciled>(desk: Arc<Desk>, wakes: Wakes, shelf: Shelf<K>, shutdown: CancellationToken) {
+    let (reader, writer) = shelf;
     let (one, all) = wakes.streams::<K>();
     let resources = watch::resources::<K>(desk.clone(), writer, shutdown.clone());
     let end = end(reader.clone(), shutdown.clone());

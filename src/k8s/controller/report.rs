@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
@@ -125,6 +126,12 @@ struct News {
     note: String,
 }
 
+impl News {
+    fn normal(reason: &str, note: String) -> Self {
+        Self { type_: EventType::Normal, reason: reason.to_owned(), note }
+    }
+}
+
 /// What is worth an Event: changes, and never that a new resource became Ready.
 fn news<K: Reconciled>(
     before: Option<&StatusOf<K>>,
@@ -132,47 +139,43 @@ fn news<K: Reconciled>(
     verdict: &Verdict,
     outcomes: &[Outcome],
 ) -> Vec<News> {
-    let normal = |reason: &str, note: String| News { type_: EventType::Normal, reason: reason.to_owned(), note };
+    let shown = K::shown(after).map(|what| (what, before.and_then(K::shown) == Some(what)));
+    let mut all: Vec<News> = outcomes.iter().filter_map(|outcome| of_projection(*outcome, shown)).collect();
+    if before.and_then(K::revision).is_some_and(|revision| Some(revision) != K::revision(after)) {
+        all.push(News::normal("NewRevision", "a new revision is in place: see status.revision".to_owned()));
+    }
     let ready = |status: &StatusOf<K>| conditions::find(&status.as_ref().conditions, READY).cloned();
-    let (was, is) = (before.and_then(ready), ready(after));
-    let mut all = Vec::new();
-    let shown = K::shown(after);
-    for outcome in outcomes {
-        let what = shown.unwrap_or_default();
-        match outcome {
-            Outcome::Restored => {
-                all.push(normal("Restored", format!("{what} was changed and is as it should be again")))
-            }
-            Outcome::Created if shown.is_some() && before.and_then(K::shown) == shown => {
-                all.push(normal("Restored", format!("{what} was deleted and is there again")));
-            }
-            Outcome::Replaced => {
-                let note = format!("the password in {what} was lost or changed by somebody: there is a new one");
-                all.push(normal("NewPassword", note));
-            }
-            Outcome::Adopted => all.push(normal("Adopted", format!("{what} was taken over"))),
-            Outcome::Kept | Outcome::Created | Outcome::Updated => {}
-        }
-    }
-    let revised = before.and_then(K::revision).is_some_and(|revision| Some(revision) != K::revision(after));
-    if revised {
-        all.push(normal("NewRevision", "a new revision is in place: see status.revision".to_owned()));
-    }
-    let changed = was.as_ref().map(|was| (&was.status, &was.reason)) != is.as_ref().map(|is| (&is.status, &is.reason));
-    if let (true, Some(is)) = (changed, is) {
-        match verdict {
-            Verdict::Failed(failure) if failure.next == Next::Wait && was.is_none() => {}
-            Verdict::Failed(_) => {
-                all.push(News { type_: EventType::Warning, reason: is.reason, note: is.message });
-            }
-            Verdict::Settled { .. } if was.is_some_and(|was| !was.reason.starts_with("Awaiting")) => {
-                let type_ = if is.status == "True" { EventType::Normal } else { EventType::Warning };
-                all.push(News { type_, reason: is.reason, note: is.message });
-            }
-            Verdict::Settled { .. } => {}
-        }
-    }
+    all.extend(of_readiness(before.and_then(ready), ready(after), verdict));
     all
+}
+
+/// `shown`: what the status speaks of, and whether it did so before.
+fn of_projection(outcome: Outcome, shown: Option<(&str, bool)>) -> Option<News> {
+    let (what, known) = shown?;
+    Some(match outcome {
+        Outcome::Restored => News::normal("Restored", format!("{what} was changed and is as it should be again")),
+        Outcome::Created if known => News::normal("Restored", format!("{what} was deleted and is there again")),
+        Outcome::Replaced => {
+            let note = format!("the password in {what} was lost or changed by somebody: there is a new one");
+            News::normal("NewPassword", note)
+        }
+        Outcome::Adopted => News::normal("Adopted", format!("{what} was taken over")),
+        Outcome::Kept | Outcome::Created | Outcome::Updated => return None,
+    })
+}
+
+fn of_readiness(was: Option<Condition>, is: Option<Condition>, verdict: &Verdict) -> Option<News> {
+    let is = is?;
+    if was.as_ref().is_some_and(|was| was.status == is.status && was.reason == is.reason) {
+        return None;
+    }
+    let telling = match verdict {
+        // A resource may come before what it needs: that is no news.
+        Verdict::Failed(failure) => failure.next != Next::Wait || was.is_some(),
+        Verdict::Settled { .. } => was.is_some_and(|was| !was.reason.starts_with("Awaiting")),
+    };
+    let type_ = if is.status == "True" { EventType::Normal } else { EventType::Warning };
+    telling.then_some(News { type_, reason: is.reason, note: is.message })
 }
 
 /// An Event that is lost is no failure: the condition says the same.
@@ -208,3 +211,70 @@ fn next(visit: &Visit<'_>, verdict: &Verdict, wake_at: Option<Timestamp>) -> Act
 
 /// A moment that is due while we look is looked at once more, not in a loop.
 const SLEEP_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k8s::crd::{Credential, CredentialStatus};
+    use jiff::SignedDuration;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn status(verdict: &Verdict, revision: i64) -> CredentialStatus {
+        let mut status = CredentialStatus { revision: Some(revision), ..CredentialStatus::default() };
+        status.secret_name = Some("db".into());
+        status.observed.conditions = verdict.conditions(Some(1), &[], NOW);
+        status
+    }
+
+    fn settled() -> Verdict {
+        Verdict::Settled { message: "m".into(), life: None }
+    }
+
+    fn failed(next: Next, reason: &'static str) -> Verdict {
+        Verdict::Failed(Failure::new(next, reason, "because"))
+    }
+
+    fn reasons(before: Option<(&Verdict, i64)>, after: (&Verdict, i64), outcomes: &[Outcome]) -> Vec<String> {
+        let before = before.map(|(verdict, revision)| status(verdict, revision));
+        let all = news::<Credential>(before.as_ref(), &status(after.0, after.1), after.0, outcomes);
+        all.into_iter().map(|news| news.reason).collect()
+    }
+
+    #[test]
+    fn a_new_resource_that_becomes_ready_is_no_news() {
+        let (ready, waits) = (settled(), failed(Next::Wait, "AwaitingValue"));
+        assert!(reasons(None, (&ready, 1), &[Outcome::Created]).is_empty());
+        assert!(reasons(None, (&waits, 1), &[]).is_empty());
+        assert!(reasons(Some((&waits, 1)), (&ready, 1), &[]).is_empty());
+        assert!(reasons(Some((&ready, 1)), (&ready, 1), &[Outcome::Kept, Outcome::Updated]).is_empty());
+    }
+
+    #[test]
+    fn failures_are_news_when_their_reason_changes() {
+        let (ready, wrong, other) = (settled(), failed(Next::Edit, "Invalid"), failed(Next::Edit, "KeyConflict"));
+        assert_eq!(reasons(None, (&wrong, 1), &[]), ["Invalid"]);
+        assert!(reasons(Some((&wrong, 1)), (&wrong, 1), &[]).is_empty());
+        assert_eq!(reasons(Some((&wrong, 1)), (&other, 1), &[]), ["KeyConflict"]);
+        assert_eq!(reasons(Some((&wrong, 1)), (&ready, 1), &[]), ["Ready"]);
+        assert_eq!(reasons(Some((&ready, 1)), (&failed(Next::Wait, "AwaitingValue"), 1), &[]), ["AwaitingValue"]);
+    }
+
+    #[test]
+    fn what_happened_to_a_projection_is_news() {
+        let ready = settled();
+        let of = |outcome| reasons(Some((&ready, 1)), (&ready, 1), &[outcome]);
+        assert_eq!(of(Outcome::Restored), ["Restored"]);
+        assert_eq!(of(Outcome::Created), ["Restored"], "it was there before");
+        assert_eq!(of(Outcome::Replaced), ["NewPassword"]);
+        assert_eq!(of(Outcome::Adopted), ["Adopted"]);
+        assert_eq!(reasons(Some((&ready, 1)), (&ready, 2), &[Outcome::Updated]), ["NewRevision"]);
+    }
+
+    #[test]
+    fn a_certificate_that_expires_is_a_warning() {
+        let life = Some(conditions::Life { not_before: NOW - SignedDuration::from_hours(2), not_after: NOW });
+        let over = Verdict::Settled { message: "m".into(), life };
+        assert_eq!(reasons(Some((&settled(), 1)), (&over, 1), &[]), ["Expired"]);
+    }
+}

@@ -53,12 +53,14 @@ pub enum Readiness {
     NotReady(String),
 }
 
+type Told<T, R = ()> = Box<dyn Fn(&T) -> R + Send + Sync>;
+
 /// What the composition root does with what the keeper finds.
 pub struct Callbacks {
     /// Shows this certificate from now on.
-    pub install: Box<dyn Fn(&OwnCertificate) -> Result<()> + Send + Sync>,
+    pub install: Told<OwnCertificate, Result<()>>,
     /// Called when it changes.
-    pub readiness: Box<dyn Fn(&Readiness) + Send + Sync>,
+    pub readiness: Told<Readiness>,
 }
 
 /// The certificate to begin with, made if there is none: the keeper shows none before it has seen the configurations.

@@ -38,8 +38,6 @@ use crate::cluster;
 const ACCOUNT: &str = "system:serviceaccount:strongroom-system:strongroom";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 /// Whatever the controllers said, for those who look for what they must not say.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
@@ -97,7 +95,7 @@ pub struct Operator {
 impl Ground {
     pub async fn new(about: &str) -> Self {
         Log::of_this_process();
-        let turn = TURN.lock().await;
+        let turn = cluster::TURN.lock().await;
         let client = cluster::client().await;
         grant(&client).await;
         // What earlier tests left would be work for this one's operator.
@@ -121,7 +119,7 @@ impl Ground {
         let client = self.limited_client().await;
         let options = Options { retain_for: SignedDuration::from_hours(1) };
         let ready = move || ready.send(()).expect("somebody waits");
-        let task = tokio::spawn(k8s::run(client, app.clone(), options, ready, shutdown.clone()));
+        let task = tokio::spawn(k8s::Operator::default().run(client, app.clone(), options, ready, shutdown.clone()));
         tokio::time::timeout(PATIENCE, is_ready).await.expect("ready in time").expect("ready");
         Operator { app, shutdown, task }
     }

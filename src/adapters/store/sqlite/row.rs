@@ -16,7 +16,7 @@ macro_rules! select_current {
             "SELECT r.id, r.class, r.tenant, r.name, r.origin, r.retain_for, r.released_at, r.purge_at, ",
             "v.number, v.version_id, v.at, v.actor, v.sealed ",
             "FROM records r JOIN revisions v ON v.record = r.id AND v.number = r.revision ",
-            "WHERE r.class = ?1 AND ",
+            "WHERE ",
             $condition
         )
     };

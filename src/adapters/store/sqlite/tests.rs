@@ -11,12 +11,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::SqliteStore;
-use super::reader::STATEMENTS;
+use super::file;
+use super::reader::{LISTS, LOOK_UPS};
 use super::write::PURGE;
 use super::writer::QUEUE;
 use crate::adapters::store::contract::{append_until_acknowledged, at, first, id, revision};
@@ -285,18 +286,41 @@ async fn what_fails_in_a_batch_leaves_nothing_and_spares_the_rest() {
     assert_eq!((count(&path, "records"), count(&path, "revisions")), (3, 3));
 }
 
-#[tokio::test]
-async fn no_statement_walks_a_table_or_sorts() {
+/// How SQLite goes about a statement. What it does with the array of ids that it is given does not count.
+fn plan(connection: &Connection, sql: &str) -> String {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let (mut rows, mut plan) = (statement.raw_query(), Vec::new());
+    while let Some(row) = rows.next().unwrap() {
+        plan.push(row.get::<_, String>(3).unwrap());
+    }
+    plan.join("; ").replace("SCAN json_each", "")
+}
+
+#[test]
+fn no_statement_walks_more_than_it_answers() {
     let (_folder, path, _store) = fresh();
-    let connection = Connection::open(&path).unwrap();
-    for sql in STATEMENTS.into_iter().chain([PURGE]) {
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let (mut rows, mut plan) = (statement.raw_query(), Vec::new());
-        while let Some(row) = rows.next().unwrap() {
-            plan.push(row.get::<_, String>(3).unwrap());
-        }
-        let plan = plan.join("; ").replace("SCAN json_each", "");
+    let connection = file::writer(&path).unwrap();
+    for sql in LOOK_UPS.into_iter().chain(LISTS).chain([PURGE]) {
+        let plan = plan(&connection, sql);
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
+        let whole_class = plan.contains("(class=?)");
+        assert!(!whole_class || LISTS.contains(&sql), "{sql}: {plan}");
+    }
+}
+
+#[test]
+fn no_statement_is_compiled_again_for_another_value() {
+    let (_folder, path, _store) = fresh();
+    let connection = file::writer(&path).unwrap();
+    for sql in LOOK_UPS.into_iter().chain(LISTS).chain([PURGE]) {
+        let mut statement = connection.prepare_cached(sql).unwrap();
+        for value in 1..4 {
+            for parameter in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(parameter, value).unwrap();
+            }
+            while statement.raw_query().next().is_ok_and(|row| row.is_some()) {}
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }
 }
 

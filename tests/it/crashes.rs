@@ -1,0 +1,234 @@
+//! The real binary, ended as by SIGKILL between every two of its effects, in the middle of making one resource of each
+//! sort. However often and wherever: each value is made once.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use strongroom::k8s::crd::{self, Managed};
+
+use crate::cluster;
+use crate::process::Strongroom;
+
+/// Every `step` of the code that making resources passes; `secret.patch` and `secret.delete` are passed by changes only.
+const STEPS_OF_MAKING: [&str; 8] = [
+    "store.append",
+    "store.appended",
+    "secret.create",
+    "secret.created",
+    "client.enroll",
+    "client.enrolled",
+    "status.patch",
+    "status.patched",
+];
+const STEPS_OF_CHANGING: [&str; 6] =
+    ["store.append", "store.appended", "secret.patch", "secret.patched", "status.patch", "status.patched"];
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Scene {
+    client: Client,
+    namespace: String,
+}
+
+impl Scene {
+    async fn new(client: &Client, about: &str) -> Self {
+        Self { client: client.clone(), namespace: cluster::namespace(client, about).await }
+    }
+
+    async fn create<K: Managed>(&self, name: &str, spec: Value) {
+        let body =
+            json!({"apiVersion": K::api_version(&()), "kind": K::KIND, "metadata": {"name": name}, "spec": spec});
+        let resource: K = serde_json::from_value(body).expect("a resource");
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.create(&PostParams::default(), &resource).await.expect("created");
+    }
+
+    /// One of each sort, none of which waits for another of another kind longer than it takes to make it.
+    async fn populate(&self) {
+        self.create::<crd::Credential>("user", json!({"type": "User", "source": {"generate": {}}})).await;
+        self.create::<crd::CertificateAuthority>(
+            "ca",
+            json!({"subject": {"commonName": "ca"}, "validity": "48h", "trustBundle": {"configMapName": "ca"}}),
+        )
+        .await;
+        self.create::<crd::Service>("service", json!({"credentials": [{"name": "user"}]})).await;
+        self.create::<crd::ClientCredential>("basic", json!({"type": "Basic"})).await;
+        let x509 = json!({"type": "X509", "commonName": "x", "ttl": "24h", "authorityRef": {"name": "ca"}});
+        self.create::<crd::ClientCredential>("x509", x509).await;
+    }
+
+    async fn all_ready<K: Managed>(&self) -> bool {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
+        let all = api.list(&ListParams::default()).await.expect("a list");
+        all.items.iter().all(|it| {
+            let ready = it.conditions().iter().any(|known| known.type_ == "Ready" && known.status == "True");
+            ready && it.observed_generation() == it.meta().generation
+        })
+    }
+
+    async fn until_ready(&self, strongroom: &Strongroom) {
+        let begun = Instant::now();
+        while !(self.all_ready::<crd::Credential>().await
+            && self.all_ready::<crd::CertificateAuthority>().await
+            && self.all_ready::<crd::Service>().await
+            && self.all_ready::<crd::ClientCredential>().await)
+        {
+            assert!(begun.elapsed() < PATIENCE, "not everything becomes Ready: {}", strongroom.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn revision(&self) -> Option<i64> {
+        let api: Api<crd::Credential> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.get("user").await.expect("a Credential").status.expect("a status").revision
+    }
+
+    /// Name → uid and everything in it.
+    async fn secrets(&self) -> BTreeMap<String, (String, Value)> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let all = api.list(&ListParams::default()).await.expect("a list");
+        let shown = all.items.into_iter().map(|secret| {
+            let data = serde_json::to_value(secret.data.clone().unwrap_or_default()).expect("JSON");
+            (secret.name_any(), (secret.uid().expect("a uid"), data))
+        });
+        shown.collect()
+    }
+
+    /// A Service stays Ready while a credential of it changes, so its condition does not tell.
+    async fn until_service_follows(&self, step: &str) -> BTreeMap<String, (String, Value)> {
+        let begun = Instant::now();
+        loop {
+            let secrets = self.secrets().await;
+            if secrets["user"].1 == secrets["service"].1 {
+                return secrets;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{step}: the Service does not follow");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn bundle(&self) -> Option<String> {
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.get_opt("ca").await.expect("an answer")?.data?.remove("ca.crt")
+    }
+
+    /// The password in the Secret is the one that the store knows the hash of.
+    async fn basic_client_can_call(&self, strongroom: &Strongroom) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let data = api.get("basic").await.expect("its Secret").data.expect("data");
+        let password = String::from_utf8(data["password"].0.clone()).expect("text");
+        let answer = strongroom
+            .caller(None)
+            .get(strongroom.url("/v1/services/nobodys"))
+            .basic_auth(format!("{}/basic", self.namespace), Some(password))
+            .send()
+            .await
+            .expect("an answer");
+        // Known, and not allowed: a wrong password gets an HTML page.
+        let kind = answer.headers()["content-type"].to_str().expect("text").to_owned();
+        assert_eq!((answer.status().as_u16(), kind.as_str()), (403, "application/json"));
+    }
+}
+
+/// Lets it end itself at the `n`th passing of `step`; false: it got by without passing it that often.
+async fn crash(strongroom: &mut Strongroom, scene: &Scene, step: &str, n: usize) -> bool {
+    let terms = if n == 1 { "return".to_owned() } else { format!("{}*off->return", n - 1) };
+    strongroom.set("FAILPOINTS", Some(&format!("{step}={terms}")));
+    strongroom.spawn();
+    let begun = Instant::now();
+    loop {
+        if strongroom.has_ended() {
+            return true;
+        }
+        let done = scene.all_ready::<crd::Credential>().await
+            && scene.all_ready::<crd::Service>().await
+            && scene.all_ready::<crd::CertificateAuthority>().await
+            && scene.all_ready::<crd::ClientCredential>().await;
+        if done {
+            return false;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{step} {n}: {}", strongroom.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn each_value_is_made_once_wherever_the_process_ends() {
+    let _turn = cluster::TURN.lock().await;
+    let client = cluster::client().await;
+    let mut crashes = 0;
+    for step in STEPS_OF_MAKING {
+        let scene = Scene::new(&client, "crash").await;
+        let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+        // The process makes its own certificates first: those appends are its first four.
+        scene.populate().await;
+        let mut seen: BTreeMap<String, (String, Value)> = BTreeMap::new();
+        for n in 1.. {
+            if !crash(&mut strongroom, &scene, step, n).await {
+                break;
+            }
+            crashes += 1;
+            // Whatever was shown once is never replaced.
+            for (name, secret) in scene.secrets().await {
+                let first = seen.entry(name.clone()).or_insert_with(|| secret.clone());
+                assert_eq!(first.0, secret.0, "{step}: {name} was made again");
+                assert_eq!(first.1, secret.1, "{step}: {name} has another value");
+            }
+        }
+        strongroom.kill();
+        strongroom.set("FAILPOINTS", None);
+        strongroom.start_without_webhook().await;
+        scene.until_ready(&strongroom).await;
+        let after = scene.secrets().await;
+        assert_eq!(after.keys().map(String::as_str).collect::<Vec<_>>(), ["basic", "service", "user", "x509"]);
+        for (name, secret) in &seen {
+            assert_eq!(&after[name], secret, "{step}: {name}");
+        }
+        assert_eq!(after["user"].1, after["service"].1, "{step}: the Service shows the Credential's value");
+        assert_eq!(scene.revision().await, Some(1), "{step}: one revision, so one value");
+        assert!(scene.bundle().await.is_some(), "{step}");
+        scene.basic_client_can_call(&strongroom).await;
+    }
+    println!("{crashes} crashes");
+    assert!(crashes >= 2 * STEPS_OF_MAKING.len(), "too few crashes to mean anything: {crashes}");
+}
+
+#[tokio::test]
+async fn a_change_happens_once_wherever_the_process_ends() {
+    let _turn = cluster::TURN.lock().await;
+    let client = cluster::client().await;
+    let mut crashes = 0;
+    for step in STEPS_OF_CHANGING {
+        let scene = Scene::new(&client, "change").await;
+        let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+        strongroom.start_without_webhook().await;
+        scene.populate().await;
+        scene.until_ready(&strongroom).await;
+        let before = scene.secrets().await;
+        strongroom.kill();
+
+        let api: Api<crd::Credential> = Api::namespaced(client.clone(), &scene.namespace);
+        let longer = Patch::Merge(json!({"spec": {"source": {"generate": {"length": 44}}}}));
+        api.patch("user", &PatchParams::default(), &longer).await.expect("changed");
+        for n in 1..=3 {
+            if !crash(&mut strongroom, &scene, step, n).await {
+                break;
+            }
+            crashes += 1;
+        }
+        strongroom.kill();
+        strongroom.set("FAILPOINTS", None);
+        strongroom.start_without_webhook().await;
+        scene.until_ready(&strongroom).await;
+        let after = scene.until_service_follows(step).await;
+        assert_eq!(scene.revision().await, Some(2), "{step}: one change, one revision");
+        assert_ne!(after["user"].1, before["user"].1, "{step}");
+        for name in ["basic", "x509"] {
+            assert_eq!(after[name], before[name], "{step}: {name} was not changed");
+        }
+    }
+    assert!(crashes >= STEPS_OF_CHANGING.len(), "too few crashes to mean anything: {crashes}");
+}

@@ -1,0 +1,106 @@
+//! Bodies that nobody thought of: whatever comes, no write answers 5xx and none is half done.
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, TestRunner};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use strongroom::api::confidant::Confidant;
+use strongroom::api::route::Dialect;
+
+use crate::rest::bad_input::{is_write, stored};
+use crate::rest::house::House;
+
+const ROUNDS: u32 = 150;
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        "[0-9a-f]{32}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::vec((".{0,8}", inner), 0..6)
+                .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into()),
+        ]
+    })
+}
+
+/// A value that fits the field, or any other.
+fn field(name: &'static str) -> impl Strategy<Value = (String, Value)> {
+    let fitting = match name {
+        "name" => "[a-z]{0,6}".prop_map(Value::from).boxed(),
+        "enabled" => any::<bool>().prop_map(Value::from).boxed(),
+        "documentation" => ".{0,20}".prop_map(Value::from).boxed(),
+        "metadata" => any_json().prop_map(|value| json!({"m": value})).boxed(),
+        "tags" => proptest::collection::vec("[a-z]{1,4}", 0..4).prop_map(Value::from).boxed(),
+        "credential_pairs" => {
+            proptest::collection::hash_map("[a-zA-Z]{1,3}", ".{0,9}", 1..4).prop_map(|pairs| json!(pairs)).boxed()
+        }
+        _ => proptest::collection::vec("[0-9a-f]{32}", 0..3).prop_map(Value::from).boxed(),
+    };
+    prop_oneof![8 => fitting, 1 => any_json()].prop_map(move |value| (name.to_owned(), value))
+}
+
+const FIELDS: [&str; 8] =
+    ["name", "enabled", "documentation", "metadata", "tags", "credential_pairs", "credentials", "blind_credentials"];
+
+fn body() -> impl Strategy<Value = Value> {
+    let members = proptest::sample::subsequence(FIELDS.to_vec(), 0..=FIELDS.len())
+        .prop_flat_map(|names| names.into_iter().map(|name| field(name).boxed()).collect::<Vec<_>>())
+        .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into());
+    prop_oneof![9 => members, 1 => any_json()]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_body_breaks_a_write_or_leaves_half_of_one() {
+    let house = House::open().await;
+    let id = house.credential("here", json!({"k": "v"})).await;
+    let paths: Vec<(Method, String)> = Confidant::routes()
+        .iter()
+        .filter(|route| is_write(&route.method))
+        .map(|route| {
+            let path = route.template.replace("credentials/{id}", &format!("credentials/{id}")).replace("{id}", "s");
+            (route.method.clone(), path)
+        })
+        .collect();
+    let mut runner = TestRunner::new(Config { cases: ROUNDS, ..Config::default() });
+    let (mut written, mut refused) = (0, 0);
+    let mut before = stored(&house).await;
+    for round in 0..ROUNDS {
+        let sent = body().new_tree(&mut runner).unwrap().current();
+        for (method, path) in &paths {
+            let (status, answer) = house.send(method.clone(), path, &sent).await;
+            assert!(matches!(status, 200 | 400 | 409), "round {round}, {method} {path}: {status} {answer} to {sent}");
+            let after = stored(&house).await;
+            if status == 200 {
+                written += 1;
+                assert_ne!(after, before, "{method} {path} {sent}");
+                assert_shown(&house, &answer, path).await;
+            } else {
+                refused += 1;
+                assert_eq!(after, before, "{method} {path} {sent}");
+                assert!(answer["error"].is_string(), "{answer}");
+            }
+            before = after;
+        }
+    }
+    assert!(written > 30 && refused > 30, "{written} written, {refused} refused");
+    house.close().await;
+}
+
+/// What was answered to a write is what is read after it.
+async fn assert_shown(house: &House, written: &Value, path: &str) {
+    let id = written["id"].as_str().unwrap();
+    let folder = if path.contains("services") { "services" } else { "credentials" };
+    let (status, read) = house.get(&format!("/v1/{folder}/{id}")).await;
+    assert_eq!(status, 200);
+    for field in ["name", "revision", "enabled", "documentation", "tags", "credential_pairs", "modified_date"] {
+        assert_eq!(read[field], written[field], "{field}");
+    }
+}

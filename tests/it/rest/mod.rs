@@ -1,0 +1,26 @@
+//! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
+
+mod bad_input;
+mod generated;
+mod house;
+mod matrix;
+mod shapes;
+mod transport;
+
+use strongroom::api::confidant::Confidant;
+use strongroom::api::route::Dialect;
+
+#[test]
+fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
+    let page = include_str!("../../../docs/dialects/confidant.md");
+    let tests = [include_str!("bad_input.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
+    for route in Confidant::routes() {
+        let start = format!("| `{} {}` |", route.method, route.template);
+        let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
+        let named: Vec<&str> = row[start.len()..].split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "{row}");
+        for test in named {
+            assert!(tests.contains(&format!("async fn {test}()")), "{test} does not exist");
+        }
+    }
+}
