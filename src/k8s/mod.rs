@@ -198,3 +198,48 @@ async fn purge(app: Arc<App>, shutdown: CancellationToken) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use serde_json::json;
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// An API server that serves the CRDs from its `n`th answer on.
+    fn serves_from(n: usize, asked: Arc<AtomicUsize>) -> Client {
+        let answer = move |_: Request<kube::client::Body>| {
+            let served = asked.fetch_add(1, Ordering::Relaxed) + 1 >= n;
+            async move {
+                let kinds = [Credential::KIND, Service::KIND, CertificateAuthority::KIND, ClientCredential::KIND];
+                let resource = |kind: &str| json!({"name": kind, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list"]});
+                let (status, body) = match served {
+                    true => {
+                        let resources: Vec<_> = kinds.into_iter().map(resource).collect();
+                        let group = format!("{GROUP}/{VERSION}");
+                        (200, json!({"kind": "APIResourceList", "groupVersion": group, "resources": resources}))
+                    }
+                    false => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404})),
+                };
+                let body = kube::client::Body::from(body.to_string().into_bytes());
+                Ok::<_, Infallible>(Response::builder().status(status).body(body).expect("an answer"))
+            }
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn the_operator_waits_for_its_crds() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        assert!(wait_for_crds(&serves_from(2, asked.clone()), &CancellationToken::new()).await);
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_ends_the_wait() {
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        assert!(!wait_for_crds(&serves_from(usize::MAX, Arc::default()), &shutdown).await);
+    }
+}

@@ -1,6 +1,6 @@
 //! Projections: the Secrets and ConfigMaps that show what the store holds. Whatever decides about one that
 //! exists decides by its metadata; values are written and never read back.
-//! (docs/decisions/0003-projections-by-metadata.md)
+//! (docs/decisions/0010-projections-by-create-and-guarded-patch.md)
 
 pub mod apply;
 pub mod held;
