@@ -9,7 +9,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo measure test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -39,6 +39,10 @@ units: tools
 	@echo '== tests (about 6 min to build the first time)'
 	$(CLUSTER) build test
 	cargo test --locked --features failpoints
+
+measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
+	$(CLUSTER) build control-plane
+	@python3 tests/demo/measure.py
 
 fmt: tools ## formats the code
 	cargo fmt

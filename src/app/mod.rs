@@ -59,18 +59,18 @@ pub struct App {
 }
 
 impl App {
-    pub async fn new(parts: Parts) -> Result<Self> {
+    pub fn new(parts: Parts) -> Self {
         let records = Arc::new(Records::new(parts.store, parts.sealer, parts.clock, parts.entropy));
         let access = Access::new(parts.review);
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
-        Ok(Self {
+        Self {
             credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
             services: Services { records: records.clone(), access },
-            clients: Clients::new(records.clone(), making.clone(), parts.hashing).await?,
+            clients: Clients::new(records.clone(), making.clone(), parts.hashing),
             own: OwnCertificates { making },
             records,
             identify: parts.identify,
-        })
+        }
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

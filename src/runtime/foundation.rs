@@ -48,5 +48,5 @@ pub async fn open(settings: &Settings, cluster: Option<Cluster>) -> anyhow::Resu
         review: cluster.as_ref().map(|cluster| cluster.review.clone()),
         identify: cluster.map(|cluster| cluster.identify),
     };
-    Ok(App::new(parts).await?)
+    Ok(App::new(parts))
 }

@@ -65,7 +65,7 @@ async fn room() -> Room {
         review: None,
         identify: None,
     };
-    Room { app: App::new(parts).await.expect("an app"), clock, _key: dir }
+    Room { app: App::new(parts), clock, _key: dir }
 }
 
 fn owner(kind: &str, name: &str) -> Owner {

@@ -87,7 +87,7 @@ impl Vault {
             review: None,
             identify: None,
         };
-        Self { app: Arc::new(App::new(parts).await.expect("an app")), _key: dir }
+        Self { app: Arc::new(App::new(parts)), _key: dir }
     }
 }
 

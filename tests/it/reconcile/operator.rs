@@ -244,7 +244,7 @@ async fn app(data: &Path) -> App {
         review: None,
         identify: None,
     };
-    App::new(parts).await.expect("an app")
+    App::new(parts)
 }
 
 /// Looks until it is so.

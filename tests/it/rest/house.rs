@@ -104,7 +104,7 @@ pub async fn app(dir: &std::path::Path) -> Arc<App> {
         review: Some(Arc::new(Kubernetes)),
         identify: Some(Arc::new(Kubernetes)),
     };
-    Arc::new(App::new(parts).await.unwrap())
+    Arc::new(App::new(parts))
 }
 
 pub async fn certificate(app: &App, name: &str) -> (String, SecretText, String) {
