@@ -28,6 +28,7 @@ pub fn resources<K: Reconciled>(
     let mut lists = 0;
     watcher(Api::<K>::all(desk.client.clone()), Config::default())
         .default_backoff()
+        .modify(forget_history)
         .then(move |event| {
             let registrar = registrar.clone();
             async move {
@@ -51,6 +52,13 @@ pub fn resources<K: Reconciled>(
         })
         .applied_objects()
         .predicate_filter(predicates::generation, PredicateConfig::default())
+}
+
+/// Half of a resource's bytes are about who wrote which field and what kubectl applied last: nothing of that is asked
+/// for, and every resource is kept in memory.
+fn forget_history(resource: &mut impl ResourceExt) {
+    resource.managed_fields_mut().clear();
+    resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
 struct Registrar {
