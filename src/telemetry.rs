@@ -9,7 +9,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// # Errors
 /// When `filter` is not a filter; the text says which part.
 pub fn start_logging(filter: &str, json: bool) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("--log-level: {error}"))?;
+    // The runtime's own spans would stand before every line of a reconcile; what is asked for explicitly is stronger.
+    let filter = EnvFilter::try_new(format!("kube_runtime=warn,{filter}"));
+    let filter = filter.map_err(|error| format!("--log-level: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let started = match json {

@@ -115,16 +115,20 @@ impl Operator {
         tasks.spawn(controller::run(desk, clients, self.clients, shutdown.clone()));
         tasks.spawn(purge(app, shutdown.clone()));
         ready();
-        // None of them ends by itself: the first that does takes the others with it.
-        let ended = tasks.join_next().await;
-        let asked = shutdown.is_cancelled();
-        shutdown.cancel();
-        while tasks.join_next().await.is_some() {}
-        match ended {
-            Some(Err(error)) => Err(Error::internal(error)),
-            _ if asked => Ok(()),
-            _ => Err(Error::internal("a controller ended by itself")),
-        }
+        until_end(tasks, &shutdown).await
+    }
+}
+
+/// None of them ends by itself: the first that does takes the others with it.
+async fn until_end(mut tasks: JoinSet<()>, shutdown: &CancellationToken) -> Result<()> {
+    let ended = tasks.join_next().await;
+    let asked = shutdown.is_cancelled();
+    shutdown.cancel();
+    while tasks.join_next().await.is_some() {}
+    match ended {
+        Some(Err(error)) => Err(Error::internal(error)),
+        _ if asked => Ok(()),
+        _ => Err(Error::internal("a controller ended by itself")),
     }
 }
 

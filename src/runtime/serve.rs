@@ -83,15 +83,20 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
 
     let ended = end_of(&mut tasks, &shutdown).await;
     tracing::info!("stopping");
-    shutdown.cancel();
     serving.set(false);
-    if tokio::time::timeout(DRAIN * 2, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-        tracing::warn!("not everything ended in time");
-        tasks.shutdown().await;
-    }
+    shutdown.cancel();
+    drain(tasks).await;
     last.cancel();
     let _ = admin.await;
     ended
+}
+
+async fn drain(mut tasks: Tasks) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN * 2, all).await.is_err() {
+        tracing::warn!("not everything ended in time");
+        tasks.shutdown().await;
+    }
 }
 
 /// A signal, or a task that should have gone on: without it the others would only seem to work.

@@ -1,7 +1,8 @@
 //! The real binary, ended as by SIGKILL between every two of its effects, in the middle of making one resource of each
 //! sort. However often and wherever: each value is made once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -13,7 +14,8 @@ use strongroom::k8s::crd::{self, Managed};
 use crate::cluster;
 use crate::process::Strongroom;
 
-/// Every `step` of the code that making resources passes; `secret.patch` and `secret.delete` are passed by changes only.
+/// Steps that are passed when resources are made, when a value changes, and when a Secret gets another name. Together
+/// they are all there are.
 const STEPS_OF_MAKING: [&str; 8] = [
     "store.append",
     "store.appended",
@@ -26,6 +28,8 @@ const STEPS_OF_MAKING: [&str; 8] = [
 ];
 const STEPS_OF_CHANGING: [&str; 6] =
     ["store.append", "store.appended", "secret.patch", "secret.patched", "status.patch", "status.patched"];
+const STEPS_OF_RENAMING: [&str; 6] =
+    ["secret.create", "secret.created", "secret.delete", "secret.deleted", "status.patch", "status.patched"];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Scene {
@@ -231,4 +235,67 @@ async fn a_change_happens_once_wherever_the_process_ends() {
         }
     }
     assert!(crashes >= STEPS_OF_CHANGING.len(), "too few crashes to mean anything: {crashes}");
+}
+
+#[tokio::test]
+async fn a_secret_moves_to_its_new_name_wherever_the_process_ends() {
+    let _turn = cluster::TURN.lock().await;
+    let client = cluster::client().await;
+    let mut crashes = 0;
+    for step in STEPS_OF_RENAMING {
+        let scene = Scene::new(&client, "rename").await;
+        let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+        strongroom.start_without_webhook().await;
+        scene.create::<crd::Credential>("user", json!({"type": "User", "source": {"generate": {}}})).await;
+        scene.until_ready(&strongroom).await;
+        let before = scene.secrets().await;
+        strongroom.kill();
+
+        let api: Api<crd::Credential> = Api::namespaced(client.clone(), &scene.namespace);
+        let renamed = Patch::Merge(json!({"spec": {"target": {"secretName": "renamed"}}}));
+        api.patch("user", &PatchParams::default(), &renamed).await.expect("changed");
+        for n in 1..=3 {
+            if !crash(&mut strongroom, &scene, step, n).await {
+                break;
+            }
+            crashes += 1;
+        }
+        strongroom.kill();
+        strongroom.set("FAILPOINTS", None);
+        strongroom.start_without_webhook().await;
+        scene.until_ready(&strongroom).await;
+        let begun = Instant::now();
+        let after = loop {
+            let secrets = scene.secrets().await;
+            if secrets.len() == 1 {
+                break secrets;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{step}: {:?}", secrets.keys());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(after["renamed"].1, before["user"].1, "{step}: the same value under its new name");
+        assert_eq!(scene.revision().await, Some(1), "{step}");
+    }
+    assert!(crashes >= STEPS_OF_RENAMING.len(), "too few crashes to mean anything: {crashes}");
+}
+
+#[test]
+fn every_step_of_the_code_is_crashed_at() {
+    let mut named = BTreeSet::new();
+    let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            let steps = text.split("step(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            named.extend(steps.map(str::to_owned));
+        }
+    }
+    let crashed: BTreeSet<String> =
+        STEPS_OF_MAKING.iter().chain(&STEPS_OF_CHANGING).chain(&STEPS_OF_RENAMING).map(ToString::to_string).collect();
+    assert_eq!(crashed, named);
 }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::domain::record::Owner;
@@ -24,6 +25,8 @@ struct Entry {
     needs: Vec<String>,
     /// Retries in a row that failed.
     failed: u32,
+    /// Since when it waits for something else.
+    waiting: Option<Timestamp>,
     /// The last failure that was logged.
     logged: Option<String>,
     /// The status that we wrote last, until a visit has seen it in the cache: a visit may have begun with what the
@@ -114,7 +117,13 @@ impl Census {
     pub fn succeeded(&self, owner: &Owner) {
         if let Some(entry) = self.lock().entries.get_mut(owner) {
             entry.failed = 0;
+            entry.waiting = None;
         }
+    }
+
+    /// Since when it has been waiting, which begins now if it was not.
+    pub fn waiting_since(&self, owner: &Owner, now: Timestamp) -> Timestamp {
+        self.lock().entries.get_mut(owner).map_or(now, |entry| *entry.waiting.get_or_insert(now))
     }
 
     /// Whether this is another failure than the one logged last, or the first time without one.

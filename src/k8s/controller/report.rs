@@ -29,6 +29,9 @@ pub async fn report<K: Reconciled>(
     let (status, verdict, outcomes, wake_at) = match outcome {
         Ok(settled) => (settled.status, settled.verdict, settled.outcomes, settled.wake_at),
         Err(Failure { next: Next::Nothing, .. }) => return Action::await_change(),
+        Err(Failure { next: Next::Wait, .. }) if before.is_none() && is_settling(visit) => {
+            return Action::requeue(SETTLING);
+        }
         // What was said of the last good state stays said.
         Err(failure) => (told.clone(), Verdict::Failed(failure), Vec::new(), None),
     };
@@ -44,6 +47,14 @@ pub async fn report<K: Reconciled>(
         publish(resource, visit, news).await;
     }
     next(visit, &verdict, wake_at)
+}
+
+/// What is applied together with what it needs waits for it a moment: to say so would be a write for nothing.
+const SETTLING: Duration = Duration::from_secs(1);
+
+fn is_settling(visit: &Visit) -> bool {
+    let since = visit.desk.census.waiting_since(visit.owner(), visit.now);
+    since.duration_until(visit.now).unsigned_abs() < SETTLING
 }
 
 /// The status as the cache has it, or as we wrote it since.
