@@ -152,7 +152,9 @@ async fn crash(strongroom: &mut Strongroom, scene: &Scene, step: &str, n: usize)
             && scene.all_ready::<crd::CertificateAuthority>().await
             && scene.all_ready::<crd::ClientCredential>().await;
         if done {
-            return false;
+            // The API server may tell of the last write before the process has ended behind it.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            return strongroom.has_ended();
         }
         assert!(begun.elapsed() < PATIENCE, "{step} {n}: {}", strongroom.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
