@@ -147,4 +147,5 @@ class Theirs:
         if not self.touched:
             return
         hooks = ("mutatingwebhookconfiguration/strongroom", "validatingwebhookconfiguration/strongroom")
-        self.kubectl("delete", "--ignore-not-found", *hooks, "ns/shop", *(f"crd/{kind}.strongroom.dev" for kind in self.ours))
+        # Bounded: in a cluster whose namespace controller does not run, the namespace would never be gone.
+        self.kubectl("delete", "--ignore-not-found", "--timeout=60s", *hooks, "ns/shop", *(f"crd/{kind}.strongroom.dev" for kind in self.ours))
