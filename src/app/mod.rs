@@ -2,6 +2,8 @@
 //! and neither who calls it (HTTP, Kubernetes) nor what stands behind a port.
 
 pub mod access;
+pub mod alarm;
+pub mod audit;
 pub mod body;
 pub mod clients;
 pub mod credentials;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::app::audit::Note;
 use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::authority::{CertificatePlan, Facts};
@@ -150,4 +151,10 @@ pub trait Review: Send + Sync {
 
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
+}
+
+/// Notes of reads and denials.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    async fn note(&self, note: Note) -> Result<()>;
 }
