@@ -1,5 +1,6 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod audit;
 mod check;
 mod client;
 mod foundation;

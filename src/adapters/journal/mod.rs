@@ -11,6 +11,7 @@ mod line;
 mod own;
 mod page;
 mod read;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use folder::{JournalFile, list};
 pub use line::{Line, parse_hex};
 pub use own::{End, Own, Seal};
 pub use read::{Piece, Reading};
+pub use tail::Tail;
 
 use crate::app::alarm::Alarm;
 use crate::app::audit::{Note, Position};
