@@ -102,6 +102,8 @@ pub enum Change {
     RetireKey { epoch: u32 },
     /// Forgets the copy of every data key that this root has wrapped, unless it is the only one.
     RetireRoot { root: String },
+    /// Nothing but its note: of what happened beside the store.
+    Remark,
     /// Nobody but the holder of this fence writes for resources from now on. `Error::Fenced` unless it is
     /// greater than every one before.
     Raise(Fence),
@@ -255,10 +257,4 @@ pub trait Review: Send + Sync {
 
 pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
-}
-
-/// Notes of reads and denials.
-#[async_trait]
-pub trait Journal: Send + Sync {
-    async fn note(&self, note: Note) -> Result<()>;
 }

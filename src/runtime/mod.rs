@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod client;
 mod foundation;
+mod journal;
 mod kubernetes;
 mod operator;
 mod rest;
@@ -37,6 +38,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Audit { command } => audit::run(command),
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());

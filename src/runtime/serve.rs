@@ -58,7 +58,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let app = Arc::new(foundation::open(&settings, ports, &alarm).await?);
+    let (app, journaling) = foundation::open_to_serve(&settings, ports, &alarm).await?;
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -87,6 +87,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     serving.set(false);
     shutdown.cancel();
     drain(tasks).await;
+    journaling.stop().await;
     last.cancel();
     let _ = admin.await;
     ended

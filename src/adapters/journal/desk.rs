@@ -73,7 +73,9 @@ impl Desk {
     }
 
     pub(super) fn write(&self, note: &Note) -> Result<()> {
-        self.ground.alarm.check()?;
+        if self.ground.alarm.is_raised() {
+            return Err(unavailable("the disk has failed"));
+        }
         let mut state = self.state();
         if state.stopping {
             return Err(unavailable("it is closed"));
@@ -159,7 +161,7 @@ impl Desk {
         if state.page.position.number == state.sealed {
             return;
         }
-        let sealed = self.ground.seal(&state.page.position);
+        let sealed = self.ground.seal(&state.page);
         let written = sealed.and_then(|seal| {
             let own = Own::Sealed { at: self.ground.clock.now(), seal };
             state.page.append_own(&own).map_err(|trouble| self.refuse(trouble))
@@ -210,7 +212,7 @@ impl Desk {
     }
 
     fn close(&self, page: &mut Page) -> Result<()> {
-        let closed = Own::Closed { at: self.ground.clock.now(), seal: self.ground.seal(&page.position)? };
+        let closed = Own::Closed { at: self.ground.clock.now(), seal: self.ground.seal(page)? };
         page.append_own(&closed).map_err(|trouble| self.refuse(trouble))
     }
 
@@ -225,7 +227,7 @@ impl Desk {
 
     fn tell(&self, stage: Stage, page: &Page, position: &Position) {
         let name = page.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let _ = self.anchors.send(Anchor::new(stage, name, position)); // nobody listens in a stopped program
+        let _ = self.anchors.send(Anchor::new(self.ground.clock.now(), stage, name, position)); // nobody listens in a stopped program
     }
 
     fn refuse(&self, trouble: Trouble) -> crate::domain::Error {
@@ -255,14 +257,14 @@ impl Ground {
     }
 
     fn begin(&self, page: &mut Page, after: Vec<End>) -> Result<()> {
-        let seal = self.seal(&page.position)?;
+        let seal = self.seal(page)?;
         let opened = Own::Opened { at: self.clock.now(), chain: page.chain.clone(), after, seal };
         page.begin(&opened).map_err(|trouble| match trouble {
             Trouble::Refused(error) | Trouble::Broken(error) => unavailable(error),
         })
     }
 
-    fn seal(&self, position: &Position) -> Result<Seal> {
-        (self.sign)(position).map(Seal::new)
+    fn seal(&self, page: &Page) -> Result<Seal> {
+        self.keyring.sign_position(page.chain.as_bytes(), &page.position).map(Seal::from)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{hex, parse_hex};
 use crate::app::audit::{Note, Position};
+use crate::app::ports::Mac;
 
 /// Which notes are a journal's own: no other note begins like this.
 const FIRST_KEY: &str = "{\"journal\":";
@@ -39,17 +40,19 @@ pub enum Own {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
-    pub epoch: u32,
+    epoch: u32,
     mac: String,
 }
 
-impl Seal {
-    pub(super) fn new((epoch, mac): (u32, [u8; 32])) -> Self {
-        Self { epoch, mac: hex(&mac) }
+impl From<Mac> for Seal {
+    fn from(mac: Mac) -> Self {
+        Self { epoch: mac.epoch, mac: hex(&mac.bytes) }
     }
+}
 
-    pub fn mac(&self) -> Option<[u8; 32]> {
-        parse_hex(&self.mac)
+impl Seal {
+    pub fn mac(&self) -> Option<Mac> {
+        Some(Mac { epoch: self.epoch, bytes: parse_hex(&self.mac)? })
     }
 }
 
@@ -80,7 +83,7 @@ impl Own {
     }
 
     pub(super) fn note(&self) -> serde_json::Result<Note> {
-        Ok(Note::from_line(serde_json::to_string(self)?))
+        Ok(Note::stored(serde_json::to_string(self)?))
     }
 
     pub fn seal(&self) -> &Seal {
@@ -96,7 +99,8 @@ mod tests {
 
     #[test]
     fn own_notes_are_told_from_others() {
-        let seal = Seal::new((3, [7; 32]));
+        let mac = Mac { epoch: 3, bytes: [7; 32] };
+        let seal = Seal::from(mac);
         let end = End::new("c0", &Position { number: 5, hash: [1; 32] }, 17);
         let at = Timestamp::UNIX_EPOCH;
         for own in [
@@ -107,7 +111,7 @@ mod tests {
             let note = own.note().unwrap();
             assert!(note.as_str().starts_with(FIRST_KEY), "{}", note.as_str());
             assert_eq!(Own::parse(note.as_str()).unwrap().unwrap(), own);
-            assert_eq!(own.seal().mac(), Some([7; 32]));
+            assert_eq!(own.seal().mac(), Some(mac));
         }
         assert!(Own::parse(r#"{"who":"{\"journal\":"}"#).is_none());
         assert!(Own::parse(r#"{"journal":"burnt"}"#).unwrap().is_err());

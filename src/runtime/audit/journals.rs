@@ -7,19 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::walk::{Findings, Walk};
-use crate::adapters::journal::{Anchor, End, JournalFile, Own, Piece, Reading, Seal, Stage, chain_start, list};
+use crate::adapters::journal::{Anchor, End, JournalFile, Own, Piece, Reading, Stage, chain_start, list};
 use crate::app::audit::{Note, Position};
-
-/// What a key says of a MAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mac {
-    Right,
-    Wrong,
-    /// Its key is retired: what it says can only be believed where an anchor says the same.
-    Retired,
-}
-
-pub type CheckMac<'a> = &'a dyn Fn(&Position, u32, &[u8; 32]) -> Mac;
+use crate::app::keyring::Keyring;
+use crate::domain::Error;
 
 /// What there is, for the summary.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -51,7 +42,7 @@ struct Walked {
 pub fn check(
     folder: &Path,
     anchors: &[Anchor],
-    check_mac: CheckMac<'_>,
+    keyring: &Keyring,
     findings: &mut Findings,
     progress: &mut dyn FnMut(u64),
 ) -> io::Result<Count> {
@@ -60,7 +51,7 @@ pub fn check(
     let mut walked = Vec::new();
     for file in list(folder)? {
         let of_file = expected.files.remove(&file.name).unwrap_or_default();
-        let one = walk(file, of_file, check_mac, findings, &mut |records| progress(count.records + records))?;
+        let one = walk(file, of_file, keyring, findings, &mut |records| progress(count.records + records))?;
         count.files += 1;
         count.records += one.end.number;
         count.unsealed += one.end.number - one.sealed.min(one.end.number);
@@ -105,7 +96,7 @@ impl Expected {
 fn walk(
     file: JournalFile,
     mut expected: OfFile,
-    check_mac: CheckMac<'_>,
+    keyring: &Keyring,
     findings: &mut Findings,
     progress: &mut dyn FnMut(u64),
 ) -> io::Result<Walked> {
@@ -136,7 +127,7 @@ fn walk(
             odd.push(format!("what stands before record {} is no line of a journal", line.claimed.number));
         }
         let above = walk.position();
-        let note = Note::from_line(line.note);
+        let note = Note::stored(line.note);
         let stepped = walk.step(line.claimed, &note);
         let in_order = stepped.is_ok();
         odd.extend(stepped.err());
@@ -145,7 +136,7 @@ fn walk(
         }
         if let Some(own) = Own::parse(note.as_str()).filter(|_| in_order) {
             match own {
-                Ok(own) => one.take(&own, &above, check_mac, &mut odd),
+                Ok(own) => one.take(&own, &above, keyring, &mut odd),
                 Err(error) => odd.push(format!("record {} is no record of a journal: {error}", line.claimed.number)),
             }
         } else if above.number == 0 && in_order {
@@ -175,15 +166,14 @@ fn walk(
 }
 
 impl Walked {
-    fn take(&mut self, own: &Own, above: &Position, check_mac: CheckMac<'_>, odd: &mut Vec<String>) {
+    fn take(&mut self, own: &Own, above: &Position, keyring: &Keyring, odd: &mut Vec<String>) {
         let number = above.number + 1;
-        let Seal { epoch, .. } = own.seal();
-        match own.seal().mac().map_or(Mac::Wrong, |mac| check_mac(above, *epoch, &mac)) {
-            Mac::Right => self.sealed = number,
-            Mac::Retired => (self.retired, self.sealed) = (Some(number), number),
-            Mac::Wrong => {
-                odd.push(format!("the seal in record {number} is wrong: what stands above was not written here"))
-            }
+        let mac = own.seal().mac().ok_or_else(|| Error::internal("no MAC"));
+        match mac.and_then(|mac| keyring.verify_position(self.file.chain.as_bytes(), above, &mac)) {
+            Ok(()) => self.sealed = number,
+            // What it says can only be believed where an anchor says the same.
+            Err(Error::KeyReplaced) => (self.retired, self.sealed) = (Some(number), number),
+            Err(_) => odd.push(format!("the seal in record {number} is wrong: what stands above was not written here")),
         }
         match own {
             Own::Opened { chain, after, .. } => {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::rows::Rows;
 use crate::adapters::journal::{Line, Own, Tail, list};
+use crate::app::ports::Store;
 
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const PAGE: usize = 1000;
@@ -42,7 +42,7 @@ impl Said {
 
 /// Both sources, each at the place up to which it was shown.
 pub struct Follower<'a> {
-    rows: &'a dyn Rows,
+    store: &'a dyn Store,
     shown: u64,
     folder: &'a Path,
     files: BTreeMap<String, Tail>,
@@ -50,9 +50,10 @@ pub struct Follower<'a> {
 
 impl<'a> Follower<'a> {
     /// At the end, with the last `count` notes before it.
-    pub async fn at_end(rows: &'a dyn Rows, folder: &'a Path, count: usize) -> anyhow::Result<(Self, Vec<String>)> {
-        let head = rows.head().await?.number;
-        let mut follower = Self { rows, shown: head.saturating_sub(count as u64), folder, files: BTreeMap::new() };
+    pub async fn at_end(store: &'a dyn Store, folder: &'a Path, count: usize) -> anyhow::Result<(Self, Vec<String>)> {
+        let ledger = store.snapshot().await?.ledger().await?;
+        let head = ledger.map_or(0, |ledger| ledger.position.number);
+        let mut follower = Self { store, shown: head.saturating_sub(count as u64), folder, files: BTreeMap::new() };
         let mut said = follower.new_rows().await?;
         for file in list(folder)? {
             // Twice as many, because seals are left out.
@@ -67,8 +68,9 @@ impl<'a> Follower<'a> {
 
     async fn new_rows(&mut self) -> anyhow::Result<Vec<Said>> {
         let mut said = Vec::new();
+        let mut snapshot = self.store.snapshot().await?;
         loop {
-            let rows = self.rows.after(self.shown, PAGE).await?;
+            let rows = snapshot.audit(self.shown, PAGE).await?;
             let Some((last, _)) = rows.last() else { return Ok(said) };
             self.shown = last.number;
             said.extend(rows.into_iter().filter_map(|(_, note)| Said::of(note.as_str().to_owned())));
@@ -91,8 +93,8 @@ fn in_order(mut said: Vec<Said>) -> Vec<String> {
     said.into_iter().map(|one| one.note).collect()
 }
 
-pub async fn tail(rows: &dyn Rows, folder: &Path, count: usize, follow: bool) -> anyhow::Result<()> {
-    let (mut follower, mut notes) = Follower::at_end(rows, folder, count).await?;
+pub async fn tail(store: &dyn Store, folder: &Path, count: usize, follow: bool) -> anyhow::Result<()> {
+    let (mut follower, mut notes) = Follower::at_end(store, folder, count).await?;
     loop {
         if !print(&notes)? || !follow {
             return Ok(());

@@ -10,35 +10,23 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::journals::{Count, Mac, check};
+use super::journals::{Count, check};
 use super::walk::Findings;
 use crate::adapters::journal::{Anchor, FileJournal, Ground, Line, Own, Pace, Piece, Reading, chain_start, list};
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
-use crate::app::audit::{Note, Position};
+use crate::app::audit::Note;
+use crate::app::keyring::Keyring;
+use crate::app::keyring::tests::{keyring, keyring_of};
+use crate::domain::name::StoreId;
 
-const EPOCH: u32 = 4;
-const RETIRED: u32 = 3;
-
-fn mac(position: &Position) -> [u8; 32] {
-    position.hash.map(|byte| byte ^ 0x5a)
-}
-
-fn check_mac(position: &Position, epoch: u32, given: &[u8; 32]) -> Mac {
-    match epoch {
-        EPOCH if mac(position) == *given => Mac::Right,
-        RETIRED => Mac::Retired,
-        _ => Mac::Wrong,
-    }
-}
-
-fn open(folder: &Path, epoch: u32, pace: Pace) -> (FileJournal, UnboundedReceiver<Anchor>) {
+fn open(folder: &Path, keyring: Keyring, pace: Pace) -> (FileJournal, UnboundedReceiver<Anchor>) {
     let ground = Ground {
         folder: folder.to_owned(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy::default()),
         alarm: Alarm::default(),
-        sign: Arc::new(move |position| Ok((epoch, mac(position)))),
+        keyring: Arc::new(keyring),
         pace,
     };
     FileJournal::open(ground).unwrap()
@@ -54,7 +42,7 @@ fn drained(anchors: &mut UnboundedReceiver<Anchor>) -> Vec<Anchor> {
 
 fn write(journal: &FileJournal, from: u32, count: u32) {
     for number in from..from + count {
-        journal.write(&Note::from_line(format!(r#"{{"who":"ops","read":{number}}}"#))).unwrap();
+        journal.write(&Note::stored(format!(r#"{{"who":"ops","read":{number}}}"#))).unwrap();
     }
 }
 
@@ -91,7 +79,7 @@ impl Town {
         let (first, second, third) = [(); 3].map(|()| tempfile::tempdir().unwrap()).into();
         let mut anchors = Vec::new();
 
-        let (journal, mut told) = open(first.path(), EPOCH, pace());
+        let (journal, mut told) = open(first.path(), keyring(), pace());
         for round in 0..3 {
             write(&journal, round * 10, 4);
             std::thread::sleep(pace().sync * 3);
@@ -99,7 +87,7 @@ impl Town {
         journal.stop();
         anchors.extend(drained(&mut told));
 
-        let (journal, mut told) = open(first.path(), EPOCH, pace());
+        let (journal, mut told) = open(first.path(), keyring(), pace());
         write(&journal, 100, 5);
         std::thread::sleep(pace().sync * 4);
         write(&journal, 200, 3);
@@ -109,7 +97,7 @@ impl Town {
         let torn = newest(second.path());
         fs::write(&torn, [&fs::read(&torn).unwrap()[..], b"{\"n\":17,\"ha"].concat()).unwrap();
 
-        let (journal, mut told) = open(second.path(), EPOCH, pace());
+        let (journal, mut told) = open(second.path(), keyring(), pace());
         write(&journal, 300, 5);
         std::thread::sleep(pace().sync * 4);
         anchors.extend(drained(&mut told));
@@ -130,7 +118,7 @@ impl Town {
 
     fn verify(&self, folder: &Path) -> (Findings, Count) {
         let mut findings = Findings::default();
-        let count = check(folder, &self.anchors, &check_mac, &mut findings, &mut |_| {}).unwrap();
+        let count = check(folder, &self.anchors, &keyring(), &mut findings, &mut |_| {}).unwrap();
         (findings, count)
     }
 
@@ -200,28 +188,27 @@ fn a_file_that_is_gone_renamed_or_doubled_is_missed() {
 
 #[test]
 fn a_journal_that_somebody_without_the_key_makes_up_is_seen() {
-    let chain = "e".repeat(32);
     let made_up = town().after(|folder| {
-        let (journal, _told) = open(&folder.join("made up"), 9, pace());
+        let (journal, _told) = open(&folder.join("made up"), keyring_of(StoreId::from_bytes([9; 16]), &[1]), pace());
         write(&journal, 0, 3);
         journal.stop();
         let file = list(&folder.join("made up")).unwrap().remove(0);
         fs::rename(&file.path, folder.join(&file.name)).unwrap();
     });
-    assert!(made_up.iter().any(|said| said.contains("seal")), "{made_up:?} {chain}");
+    assert!(made_up.iter().any(|said| said.contains("seal")), "{made_up:?}");
 }
 
 #[test]
 fn seals_under_a_retired_key_are_believed_as_far_as_they_are_anchored() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, mut told) = open(folder.path(), RETIRED, pace());
+    let (journal, mut told) = open(folder.path(), keyring_of(StoreId::from_bytes([1; 16]), &[3]), pace());
     write(&journal, 0, 3);
     std::thread::sleep(pace().sync * 3);
     journal.stop();
     let anchors = drained(&mut told);
     for (anchors, expected) in [(&anchors[..], 0), (&anchors[..1], 1)] {
         let mut findings = Findings::default();
-        check(folder.path(), anchors, &check_mac, &mut findings, &mut |_| {}).unwrap();
+        check(folder.path(), anchors, &keyring(), &mut findings, &mut |_| {}).unwrap();
         assert_eq!(findings.count, expected, "{:?}", findings.said);
     }
 }
@@ -229,7 +216,7 @@ fn seals_under_a_retired_key_are_believed_as_far_as_they_are_anchored() {
 #[test]
 fn a_live_journal_is_verified_while_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, mut told) = open(folder.path(), EPOCH, Pace { page: 20_000, ..pace() });
+    let (journal, mut told) = open(folder.path(), keyring(), Pace { page: 20_000, ..pace() });
     let journal = Arc::new(journal);
     let writer = journal.clone();
     let begun = Instant::now();
@@ -246,7 +233,7 @@ fn a_live_journal_is_verified_while_it_is_written() {
     while !thread.is_finished() {
         anchors.extend(drained(&mut told));
         let mut findings = Findings::default();
-        check(folder.path(), &anchors, &check_mac, &mut findings, &mut |_| {}).unwrap();
+        check(folder.path(), &anchors, &keyring(), &mut findings, &mut |_| {}).unwrap();
         assert_eq!(findings.said, Vec::<String>::new());
         rounds += 1;
     }
@@ -260,7 +247,7 @@ fn rewrite(path: &Path, chain: &str, at: usize) {
     let mut text = Vec::new();
     for (index, line) in lines(path).into_iter().enumerate() {
         let note = if index == at { r#"{"who":"nobody"}"#.to_owned() } else { line.note };
-        let note = Note::from_line(note);
+        let note = Note::stored(note);
         position = position.after(&note);
         let hash: String = position.hash.iter().map(|byte| format!("{byte:02x}")).collect();
         text.extend(format!("{{\"n\":{},\"hash\":\"{hash}\",\"note\":{}}}\n", position.number, note.as_str()).bytes());

@@ -71,7 +71,7 @@ mod tests {
         let mut at = Position::start(b"c");
         let mut records = Vec::new();
         for number in 1..=count {
-            let note = Note::from_line(format!("{{\"what\":{number}}}"));
+            let note = Note::stored(format!("{{\"what\":{number}}}"));
             at = at.after(&note);
             records.push((at, note));
         }
@@ -91,7 +91,7 @@ mod tests {
             (|_| {}, &[]),
             (|all| drop(all.remove(3)), &["record 4 is missing"]),
             (|all| drop(all.drain(3..6)), &["records 4 to 6 are missing"]),
-            (|all| all[3].1 = Note::from_line("{}"), &["record 4 is not what was written"]),
+            (|all| all[3].1 = Note::stored("{}".into()), &["record 4 is not what was written"]),
             (|all| all[3].0.hash[7] ^= 1, &["record 4 is not what was written"]),
             (|all| all.insert(4, all[3].clone()), &["record 4 stands a second time or in the wrong place, behind 4"]),
             (
