@@ -122,6 +122,8 @@ pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::R
 fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    // A limit on the size of files is met like a full disk; by itself the signal would end the process.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).context("SIGXFSZ")?);
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
