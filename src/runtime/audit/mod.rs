@@ -80,18 +80,24 @@ async fn look_at_all(
     if let Err(error) = keyring.verify_ledger(&ledger) {
         findings.add(format!("the ledger is not what was written here: {error}"));
     }
-    let (anchors, writes, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
+    let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
     drop(snapshot);
-    let journals =
-        journals::check(&settings.audit_dir, &anchors, keyring, findings, &mut progress("lines of journals"))?;
-    println!("writes    {writes} records");
+    let journals = journals::check(
+        &settings.audit_dir,
+        &told.anchors,
+        told.elsewhere,
+        keyring,
+        findings,
+        &mut progress("lines of journals"),
+    )?;
+    println!("writes    {} records", told.records);
     println!("journals  {} records in {} files, {} not sealed", journals.records, journals.files, journals.unsealed);
     println!("records   {} with {} revisions", records.records, records.revisions);
     journals.remarks.iter().for_each(|remark| println!("note      {remark}"));
     let hash: String = ledger.position.hash.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!(
         "ok: {} records of audit, {} records, chain head {} {hash}",
-        writes + journals.records,
+        told.records + journals.records,
         records.records,
         ledger.position.number
     ))
@@ -103,18 +109,19 @@ async fn look_at_store(
     ledger: &Ledger,
     keyring: &Keyring,
     findings: &mut Findings,
-) -> (Vec<crate::adapters::journal::Anchor>, u64, records::Count) {
+) -> (writes::Told, records::Count) {
     let told = writes::check(snapshot, ledger, keyring, findings, &mut progress("records of writes")).await;
-    let told = told.unwrap_or_else(|error| {
+    let mut told = told.unwrap_or_else(|error| {
         findings.add(unreadable("writes", &error));
         writes::Told::default()
     });
-    let checked = records::check(snapshot, ledger, keyring, told.latest, findings, &mut progress("records")).await;
+    let latest = std::mem::take(&mut told.latest);
+    let checked = records::check(snapshot, ledger, keyring, latest, findings, &mut progress("records")).await;
     let counted = checked.unwrap_or_else(|error| {
         findings.add(unreadable("records", &error));
         records::Count::default()
     });
-    (told.anchors, told.records, counted)
+    (told, counted)
 }
 
 fn unreadable(what: &str, error: &Error) -> String {
