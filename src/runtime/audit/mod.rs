@@ -2,7 +2,7 @@
 //! running server: the store is read at one moment, and the journals as far as they were written then.
 
 mod journals;
-mod records;
+mod noted;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -19,9 +19,11 @@ use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
 use crate::app::ports::{Snapshot, Store};
+use crate::app::verify::{self, Verified};
 use crate::config::{AuditCommand, Settings};
 use crate::domain::Error;
 use crate::runtime::foundation::{Ground, open_store};
+use crate::runtime::rekey::Progress;
 use crate::runtime::{foundation, settle, threads};
 use walk::Findings;
 
@@ -77,9 +79,8 @@ async fn look_at_all(
 ) -> anyhow::Result<String> {
     let mut snapshot = store.snapshot().await?;
     let Some(ledger) = snapshot.ledger().await? else { bail!("the store has no ledger: its first row was taken away") };
-    if let Err(error) = keyring.verify_ledger(&ledger) {
-        findings.add(format!("the ledger is not what was written here: {error}"));
-    }
+    // After the snapshot: what it holds is under keys that are there by now.
+    keyring.reload().await?;
     let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
     drop(snapshot);
     let journals = journals::check(
@@ -109,19 +110,24 @@ async fn look_at_store(
     ledger: &Ledger,
     keyring: &Keyring,
     findings: &mut Findings,
-) -> (writes::Told, records::Count) {
+) -> (writes::Told, Verified) {
     let told = writes::check(snapshot, ledger, keyring, findings, &mut progress("records of writes")).await;
     let mut told = told.unwrap_or_else(|error| {
         findings.add(unreadable("writes", &error));
         writes::Told::default()
     });
     let latest = std::mem::take(&mut told.latest);
-    let checked = records::check(snapshot, ledger, keyring, latest, findings, &mut progress("records")).await;
-    let counted = checked.unwrap_or_else(|error| {
+    if let Err(error) = noted::check(snapshot, latest, findings).await {
         findings.add(unreadable("records", &error));
-        records::Count::default()
+    }
+    let shown = Progress::default();
+    let verified = verify::verify(snapshot, keyring, &|seen, total| shown.show(seen, total)).await;
+    let verified = verified.unwrap_or_else(|error| {
+        findings.add(unreadable("records", &error));
+        Verified::default()
     });
-    (told, counted)
+    verified.findings.iter().for_each(|finding| findings.add(format!("records: {finding}")));
+    (told, verified)
 }
 
 fn unreadable(what: &str, error: &Error) -> String {
