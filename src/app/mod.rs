@@ -5,6 +5,7 @@ pub mod access;
 pub mod body;
 pub mod clients;
 pub mod credentials;
+pub mod custody;
 pub mod making;
 pub mod own;
 pub mod ports;

@@ -100,12 +100,16 @@ pub trait KeyTable: Send + Sync {
     async fn add_data_key(&self, key: WrappedKey) -> Result<()>;
 }
 
-/// The root of trust: a local key file or a KMS. `context` is authenticated and must be the same again.
+/// The root of trust: a local key file or a KMS. `context` is text that is
+/// authenticated, not hidden, and must be the same again.
 #[async_trait]
 pub trait KeyService: Send + Sync {
     async fn wrap(&self, plain: &SecretBytes, context: &[u8]) -> Result<Vec<u8>>;
 
     async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<SecretBytes>;
+
+    /// Which root key this is: the same for its whole life, another for every other key, and no secret.
+    fn id(&self) -> String;
 }
 
 /// Makes keys and certificates. Slow work runs in a bounded pool: a full one is `Error::Overloaded`.

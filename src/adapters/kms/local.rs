@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::app::ports::KeyService;
@@ -26,6 +27,7 @@ const HEADER_LENGTH: usize = 1 + NONCE_LEN;
 
 pub struct KeyFile {
     key: LessSafeKey,
+    id: String,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -35,7 +37,7 @@ impl KeyFile {
     pub fn open(path: &Path, entropy: Arc<dyn Entropy>) -> Result<Self> {
         let root = read(path)?;
         let key = UnboundKey::new(&AES_256_GCM, &*root).map_err(Error::internal)?;
-        Ok(Self { key: LessSafeKey::new(key), entropy })
+        Ok(Self { key: LessSafeKey::new(key), id: identity(&*root), entropy })
     }
 
     /// For a store without data keys: makes the file when there is none.
@@ -48,6 +50,13 @@ impl KeyFile {
             opened => opened,
         }
     }
+}
+
+/// Says nothing of the key: a truncated HMAC under it.
+fn identity(root: &[u8]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, root), b"strongroom root key identity");
+    let digits: String = tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("file:{digits}")
 }
 
 fn refuse(path: &Path, why: impl Into<String>) -> Error {
@@ -140,6 +149,10 @@ impl KeyService for KeyFile {
             .map_err(|_| damaged("does not open with this key file in this store"))?;
         Ok(SecretBytes::new(plain.to_vec()))
     }
+
+    fn id(&self) -> String {
+        self.id.clone()
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +211,15 @@ mod tests {
         for again in [place.make().unwrap(), place.open().unwrap()] {
             assert_eq!(again.unwrap(&wrapped, b"c").await.unwrap().expose(), [7; 32]);
         }
+    }
+
+    #[test]
+    fn a_key_has_one_identity_and_another_key_another() {
+        let (one, other) = (Place::with(&[1; 32], 0o400), Place::with(&[2; 32], 0o400));
+        let id = one.open().unwrap().id();
+        assert_eq!(id, one.make().unwrap().id());
+        assert_ne!(id, other.open().unwrap().id());
+        assert!(id.strip_prefix("file:").is_some_and(|digits| digits.len() == 16), "{id}");
     }
 
     #[test]
