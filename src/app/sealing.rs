@@ -7,12 +7,15 @@
 //! compared, because GCM alone lets one ciphertext open under two keys.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::app::custody;
 use crate::app::ports::{KeyService, KeyTable, Row, WrappedKey};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::StoreId;
@@ -30,6 +33,7 @@ const HEADER: usize = 1 + 4 + SALT + COMMITMENT + NONCE_LEN;
 pub struct Sealer {
     store: StoreId,
     keys: BTreeMap<u32, SecretBytes>,
+    locked: Arc<AtomicBool>,
 }
 
 impl Sealer {
@@ -51,10 +55,27 @@ impl Sealer {
         for key in wrapped {
             keys.insert(key.epoch, service.unwrap(&key.wrapped, &context(store, key.epoch)).await?);
         }
-        Ok(Self { store, keys })
+        Ok(Self { store, keys, locked: Arc::default() })
+    }
+
+    /// Asks the key service for one key that is known already: whether it would still give it.
+    pub async fn check_in(table: &dyn KeyTable, service: &dyn KeyService) -> Result<()> {
+        let store = table.store_id().await?;
+        let newest = table.data_keys().await?.pop().ok_or_else(|| Error::internal("there is no data key"))?;
+        service.unwrap(&newest.wrapped, &context(store, newest.epoch)).await.map(drop)
+    }
+
+    /// While this is true nothing is sealed or opened.
+    pub fn lock(&self) -> Arc<AtomicBool> {
+        self.locked.clone()
+    }
+
+    fn admit(&self) -> Result<()> {
+        if self.locked.load(Ordering::Acquire) { Err(custody::locked()) } else { Ok(()) }
     }
 
     pub fn seal(&self, head: &Head, stamp: &Stamp, plain: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>> {
+        self.admit()?;
         let (&epoch, data_key) = self.keys.last_key_value().ok_or_else(|| Error::internal("there is no data key"))?;
         let salt = entropy.bytes::<SALT>();
         let nonce = entropy.bytes::<NONCE_LEN>();
@@ -74,6 +95,7 @@ impl Sealer {
 
     /// Opens what [`Sealer::seal`] made for this very row, or says that the row is damaged.
     pub fn open_row(&self, row: &Row) -> Result<Zeroizing<Vec<u8>>> {
+        self.admit()?;
         let damaged = |detail: &str| Error::Damaged {
             what: format!("{} {}", row.head.class.singular(), row.head.name),
             detail: format!("revision {}: {detail}", row.stamp.number),
@@ -162,7 +184,7 @@ mod tests {
 
     fn sealer() -> Sealer {
         let keys = BTreeMap::from([(1, SecretBytes::new(vec![7; KEY]))]);
-        Sealer { store: StoreId::from_bytes([1; 16]), keys }
+        Sealer { store: StoreId::from_bytes([1; 16]), keys, locked: Arc::default() }
     }
 
     fn row(plain: &[u8]) -> Row {
@@ -188,6 +210,16 @@ mod tests {
     #[test]
     fn a_row_opens_where_it_was_sealed() {
         assert_eq!(sealer().open_row(&row(b"value")).unwrap().as_slice(), b"value");
+    }
+
+    #[test]
+    fn locked_keys_open_nothing_until_they_are_unlocked() {
+        let (sealer, row) = (sealer(), row(b"value"));
+        sealer.lock().store(true, Ordering::Release);
+        assert!(sealer.open_row(&row).unwrap_err().retryable());
+        assert!(sealer.seal(&row.head, &row.stamp, b"value", &Counter(AtomicU64::new(0))).is_err());
+        sealer.lock().store(false, Ordering::Release);
+        assert!(sealer.open_row(&row).is_ok());
     }
 
     #[test]

@@ -4,8 +4,10 @@ mod check;
 mod client;
 mod foundation;
 mod kubernetes;
+mod memory;
 mod operator;
 mod rest;
+mod root_key;
 mod serve;
 
 use std::process::ExitCode;
@@ -20,7 +22,7 @@ pub fn run(cli: Cli) -> ExitCode {
     // Lets FAILPOINTS in the environment end the process at a named step.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
-    match dispatch(cli.command) {
+    match memory::close().and_then(|()| dispatch(cli.command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("strongroom: {error:#}");

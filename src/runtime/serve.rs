@@ -1,6 +1,6 @@
 //! `strongroom run` and `strongroom serve`: what starts in which order, and how it ends.
 //!
-//! Start: store, REST, admin, then the operator. End, on SIGTERM or Ctrl-C: not ready, no new work,
+//! Start: admin, store, REST, then the operator. End, on SIGTERM or Ctrl-C: not ready, no new work,
 //! requests under way end, the store last.
 
 use std::process::ExitCode;
@@ -13,11 +13,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::system::SystemClock;
 use crate::api;
 use crate::app::App;
+use crate::app::ports::Clock;
 use crate::config::{DRAIN, Settings};
-use crate::runtime::{foundation, operator, rest, threads};
-use crate::server::health::{self, Readiness};
+use crate::runtime::root_key::Patience;
+use crate::runtime::{foundation, operator, rest, root_key, threads};
+use crate::server::health::{self, Metrics, Readiness};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
 
@@ -51,13 +54,31 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let serving = readiness.part("rest");
     let mut registry = Registry::with_prefix("strongroom");
+    let metrics = Metrics::default();
+    let admin = bind("--admin-listen", settings.admin_listen).await?;
+    let routes = health::routes(readiness.clone(), metrics.clone());
+    // From the very start, which may wait for a key service: alive and not ready is not the same as dead. And to
+    // the very end: who watches readiness must see that it is gone.
+    let last = CancellationToken::new();
+    let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
 
     let cluster = match mode {
         Mode::Cluster => Some(operator::connect(&settings).await?),
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let app = Arc::new(foundation::open(&settings, ports).await?);
+    let opening = readiness.part("key service");
+    let patience = Patience::Until(shutdown.clone());
+    let (app, keys) = match foundation::open_patiently(&settings, ports, &patience).await {
+        Ok(opened) => opened,
+        // Asked to stop while it waited.
+        Err(_) if shutdown.is_cancelled() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let app = Arc::new(app);
+    let clock = Arc::new(SystemClock);
+    tokio::spawn(root_key::watch(keys, root_key::custody(&settings, clock.now()), clock, shutdown.clone()));
+    opening.set(true);
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -75,11 +96,8 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
         operator::start(cluster, &surroundings, &mut registry, &mut tasks).await?;
     }
-    let admin = bind("--admin-listen", settings.admin_listen).await?;
-    let routes = health::routes(readiness.clone(), Arc::new(registry));
-    // Answers to the very end: who watches readiness must see that it is gone.
-    let last = CancellationToken::new();
-    let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
+    // Nothing registers after this.
+    let _ = metrics.set(registry);
 
     let ended = end_of(&mut tasks, &shutdown).await;
     tracing::info!("stopping");

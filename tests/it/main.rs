@@ -5,6 +5,8 @@ mod cluster;
 mod crashes;
 mod crd_rules;
 mod house;
+mod kms;
+mod memory;
 mod process;
 mod reconcile;
 mod rest;

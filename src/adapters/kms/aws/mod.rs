@@ -8,6 +8,8 @@ mod client;
 mod failure;
 mod pace;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::operation::describe_key::DescribeKeyOutput;
@@ -25,16 +27,20 @@ use pace::Pace;
 const CONTEXT: &str = "strongroom";
 
 /// Which key, and where. Credentials come from where the AWS SDKs look for them.
-#[derive(Clone, Debug, Default)]
 pub struct Place {
-    /// ARN, id or alias.
-    pub key: String,
-    pub endpoint: Option<String>,
-    /// Absent: the one that the key's ARN names, else the SDK's.
-    pub region: Option<String>,
+    key: String,
+    endpoint: Option<String>,
+    region: Option<String>,
+    /// Of everybody who goes there, however often they begin again.
+    pace: Arc<Pace>,
 }
 
 impl Place {
+    /// `key` is an ARN, an id or an alias; without a region it is the one that an ARN names, else the SDK's.
+    pub fn new(key: impl Into<String>, endpoint: Option<String>, region: Option<String>) -> Self {
+        Self { key: key.into(), endpoint, region, pace: Arc::default() }
+    }
+
     fn region(&self) -> Result<Option<String>> {
         let named = region_of(&self.key);
         match (&self.region, named) {
@@ -59,7 +65,7 @@ fn region_of(arn: &str) -> Option<&str> {
 pub struct AwsKms {
     client: Client,
     arn: String,
-    pace: Pace,
+    pace: Arc<Pace>,
 }
 
 impl AwsKms {
@@ -67,8 +73,12 @@ impl AwsKms {
     /// `Error::Unavailable`, what somebody must mend is `Error::Invalid` and names the key.
     pub async fn connect(place: &Place) -> Result<Self> {
         let region = place.region()?;
-        let client = client::build(place, region).await?;
-        let pace = Pace::default();
+        Self::with(client::build(place, region).await?, place).await
+    }
+
+    /// The same through a client that is there already.
+    pub async fn with(client: Client, place: &Place) -> Result<Self> {
+        let pace = place.pace.clone();
         let asked = pace.call(|| client.describe_key().key_id(&place.key).send()).await;
         let arn = match asked {
             Ok(DescribeKeyOutput { key_metadata: Some(about), .. }) => usable(about)?,
@@ -170,7 +180,7 @@ mod tests {
     const ARN: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 
     fn place(key: &str, region: Option<&str>) -> Place {
-        Place { key: key.into(), endpoint: None, region: region.map(str::to_owned) }
+        Place::new(key, None, region.map(str::to_owned))
     }
 
     #[test]

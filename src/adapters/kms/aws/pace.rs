@@ -16,9 +16,25 @@ use super::failure::Failure;
 const SECOND: Duration = Duration::from_secs(1);
 const TRIES: usize = 3;
 
-/// When the last call ended that failed for now.
+/// For this long after a call that failed for now, calls that succeed are paced too.
+const TROUBLED: Duration = Duration::from_secs(30);
+
 #[derive(Default)]
-pub struct Pace(Mutex<Option<Instant>>);
+pub struct Pace(Mutex<Past>);
+
+#[derive(Default)]
+struct Past {
+    /// When the last call began.
+    called: Option<Instant>,
+    /// When the last call ended that failed for now.
+    failed: Option<Instant>,
+}
+
+impl Past {
+    fn not_before(&self) -> Option<Instant> {
+        self.failed.filter(|failed| failed.elapsed() < TROUBLED).and(self.called).map(|called| called + SECOND)
+    }
+}
 
 impl Pace {
     /// Asks, and asks again a few times if it failed for now.
@@ -28,24 +44,22 @@ impl Pace {
         Asked: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: ProvideErrorMetadata + StdError + 'static,
     {
-        let mut failed = self.0.lock().await;
+        let mut past = self.0.lock().await;
         // With jitter: between one and two seconds.
         let mut pauses = ConstantBuilder::default().with_delay(SECOND).with_max_times(TRIES - 1).with_jitter().build();
         loop {
-            if let Some(failed) = *failed {
-                sleep_until(failed + SECOND).await;
+            if let Some(then) = past.not_before() {
+                sleep_until(then).await;
             }
+            past.called = Some(Instant::now());
             let failure = match ask().await {
-                Ok(answer) => {
-                    *failed = None;
-                    return Ok(answer);
-                }
+                Ok(answer) => return Ok(answer),
                 Err(error) => Failure::of(&error),
             };
             if !matches!(failure, Failure::Later(_)) {
                 return Err(failure);
             }
-            *failed = Some(Instant::now());
+            past.failed = Some(Instant::now());
             match pauses.next() {
                 Some(pause) => sleep(pause).await,
                 None => return Err(failure),
