@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt};
 
 use crate::adapters::system::SystemEntropy;
 use crate::app::App;
+use crate::app::alarm::Alarm;
 use crate::config::{Given, Settings};
 use crate::k8s::rights::{RIGHTS, Right};
 use crate::runtime::root_key::Patience;
@@ -68,7 +69,7 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
         check_root_key(report, settings).await;
         return None;
     }
-    match foundation::open(settings, None).await {
+    match foundation::open(settings, None, &Alarm::default()).await {
         Ok(app) => {
             report.line("store", Ok(format!("{} opens", database.display())));
             report.line("key", Ok(format!("{} opens the data keys", root_key::described(settings))));

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::kms::aws::{AwsKms, Place};
 use crate::adapters::kms::local::KeyFile;
 use crate::app::custody::{Custody, KEY_SERVICE, News};
+use crate::app::keyring::Keyring;
 use crate::app::ports::{Clock, KeyService};
 use crate::config::Settings;
 use crate::domain::entropy::Entropy;
@@ -92,13 +93,6 @@ fn told(error: &Error) -> anyhow::Error {
     }
 }
 
-/// What checks in and what is locked: the keyring, as far as this is concerned.
-pub trait Kept: Send + Sync + 'static {
-    fn check_in(&self) -> impl Future<Output = Result<()>> + Send;
-
-    fn set_locked(&self, locked: bool);
-}
-
 /// Custody that begins now, because the data keys were just unwrapped.
 pub fn custody(settings: &Settings, now: Timestamp) -> Custody {
     match &settings.kms {
@@ -108,7 +102,7 @@ pub fn custody(settings: &Settings, now: Timestamp) -> Custody {
 }
 
 /// Checks in when it is time, locks the keys when it has failed for too long, until it succeeds.
-pub async fn watch(kept: Arc<impl Kept>, custody: Custody, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
+pub async fn watch(keyring: Arc<Keyring>, custody: Custody, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
     let look = Duration::try_from(custody.look()).unwrap_or(LEAST_PAUSE);
     loop {
         tokio::select! {
@@ -116,10 +110,10 @@ pub async fn watch(kept: Arc<impl Kept>, custody: Custody, clock: Arc<dyn Clock>
             () = tokio::time::sleep(look) => {}
         }
         if custody.is_due(clock.now()) {
-            let answer = kept.check_in().await;
+            let answer = keyring.check_in().await;
             report(&custody, answer, clock.now());
         }
-        kept.set_locked(custody.is_locked(clock.now()));
+        keyring.set_locked(custody.is_locked(clock.now()));
     }
 }
 

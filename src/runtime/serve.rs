@@ -16,8 +16,10 @@ use tokio_util::sync::CancellationToken;
 use crate::adapters::system::SystemClock;
 use crate::api;
 use crate::app::App;
+use crate::app::alarm::Alarm;
 use crate::app::ports::Clock;
 use crate::config::{DRAIN, Settings};
+use crate::runtime::foundation::Cluster;
 use crate::runtime::root_key::Patience;
 use crate::runtime::{foundation, operator, rest, root_key, threads};
 use crate::server::health::{self, Metrics, Readiness};
@@ -49,7 +51,7 @@ pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<ExitCode> {
 }
 
 async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
-    let shutdown = CancellationToken::new();
+    let (shutdown, alarm) = (CancellationToken::new(), Alarm::default());
     stop_on_signal(shutdown.clone())?;
     let readiness = Readiness::default();
     let serving = readiness.part("rest");
@@ -67,18 +69,11 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let opening = readiness.part("key service");
-    let patience = Patience::Until(shutdown.clone());
-    let (app, keys) = match foundation::open_patiently(&settings, ports, &patience).await {
-        Ok(opened) => opened,
-        // Asked to stop while it waited.
-        Err(_) if shutdown.is_cancelled() => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let app = Arc::new(app);
-    let clock = Arc::new(SystemClock);
-    tokio::spawn(root_key::watch(keys, root_key::custody(&settings, clock.now()), clock, shutdown.clone()));
-    opening.set(true);
+    let opened = open(&settings, ports, &alarm, &readiness, &shutdown).await;
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
+    let app = opened?;
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -99,7 +94,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     // Nothing registers after this.
     let _ = metrics.set(registry);
 
-    let ended = end_of(&mut tasks, &shutdown).await;
+    let ended = end_of(&mut tasks, &shutdown, &alarm).await;
     tracing::info!("stopping");
     serving.set(false);
     shutdown.cancel();
@@ -107,6 +102,23 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     last.cancel();
     let _ = admin.await;
     ended
+}
+
+/// The use cases, as soon as the key service lets the data keys out. From then on it is asked now and then.
+async fn open(
+    settings: &Settings,
+    ports: Option<Cluster>,
+    alarm: &Alarm,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Arc<App>> {
+    let opening = readiness.part("key service");
+    let patience = Patience::Until(shutdown.clone());
+    let (app, keyring) = foundation::open_patiently(settings, ports, alarm, &patience).await?;
+    let clock = Arc::new(SystemClock);
+    tokio::spawn(root_key::watch(keyring, root_key::custody(settings, clock.now()), clock, shutdown.clone()));
+    opening.set(true);
+    Ok(Arc::new(app))
 }
 
 async fn drain(mut tasks: Tasks) {
@@ -117,9 +129,10 @@ async fn drain(mut tasks: Tasks) {
     }
 }
 
-/// A signal, or a task that should have gone on: without it the others would only seem to work.
-async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken) -> anyhow::Result<()> {
+/// A signal, an alarm, or a task that should have gone on: without it the others would only seem to work.
+async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken, alarm: &Alarm) -> anyhow::Result<()> {
     tokio::select! {
+        why = alarm.raised() => bail!("{why}; what was acknowledged before is safe, start again"),
         () = shutdown.cancelled() => Ok(()),
         Some(ended) = tasks.join_next() => match ended {
             _ if shutdown.is_cancelled() => Ok(()),

@@ -37,7 +37,7 @@ impl KeyFile {
     pub fn open(path: &Path, entropy: Arc<dyn Entropy>) -> Result<Self> {
         let root = read(path)?;
         let key = UnboundKey::new(&AES_256_GCM, &*root).map_err(Error::internal)?;
-        Ok(Self { key: LessSafeKey::new(key), id: identity(&*root), entropy })
+        Ok(Self { key: LessSafeKey::new(key), id: identity(&root), entropy })
     }
 
     /// For a store without data keys: makes the file when there is none.
@@ -52,11 +52,11 @@ impl KeyFile {
     }
 }
 
-/// Says nothing of the key: a truncated HMAC under it.
-fn identity(root: &[u8]) -> String {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, root), b"strongroom root key identity");
-    let digits: String = tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("file:{digits}")
+/// Says which key it is and nothing about it, and stays the same when the file is moved.
+fn identity(root: &[u8; KEY_LENGTH]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, root), b"strongroom root key");
+    let hex: String = tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("file:{hex}")
 }
 
 fn refuse(path: &Path, why: impl Into<String>) -> Error {
@@ -117,6 +117,10 @@ fn associated(context: &[u8]) -> Aad<Vec<u8>> {
 
 #[async_trait]
 impl KeyService for KeyFile {
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
     async fn wrap(&self, plain: &SecretBytes, context: &[u8]) -> Result<Vec<u8>> {
         let nonce = self.entropy.bytes::<NONCE_LEN>();
         // Of its final size from the start: a growing vector leaves copies of the plain key behind.
@@ -148,10 +152,6 @@ impl KeyService for KeyFile {
             .open_in_place(nonce, associated(context), &mut sealed)
             .map_err(|_| damaged("does not open with this key file in this store"))?;
         Ok(SecretBytes::new(plain.to_vec()))
-    }
-
-    fn id(&self) -> String {
-        self.id.clone()
     }
 }
 
