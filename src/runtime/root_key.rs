@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::kms::aws::{AwsKms, Place};
@@ -101,19 +103,73 @@ pub fn custody(settings: &Settings, now: Timestamp) -> Custody {
     }
 }
 
-/// Checks in when it is time, locks the keys when it has failed for too long, until it succeeds.
-pub async fn watch(keyring: Arc<Keyring>, custody: Custody, clock: Arc<dyn Clock>, shutdown: CancellationToken) {
-    let look = Duration::try_from(custody.look()).unwrap_or(LEAST_PAUSE);
-    loop {
+/// Watches over the data keys: checks in when it is time, and locks them when that has failed for too long.
+pub struct Watch {
+    pub keyring: Arc<Keyring>,
+    pub custody: Custody,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Metrics,
+}
+
+impl Watch {
+    pub async fn keep(self, shutdown: CancellationToken) {
+        self.show();
+        // Beside each other: a check-in may take long to fail.
         tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(look) => {}
+            () = shutdown.cancelled() => {}
+            () = self.check_in_when_due() => {}
+            () = self.lock_when_late() => {}
         }
-        if custody.is_due(clock.now()) {
-            let answer = keyring.check_in().await;
-            report(&custody, answer, clock.now());
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(Duration::try_from(self.custody.look()).unwrap_or(LEAST_PAUSE)).await;
+    }
+
+    async fn check_in_when_due(&self) {
+        loop {
+            self.pause().await;
+            if self.custody.is_due(self.clock.now()) {
+                let answer = self.keyring.check_in().await;
+                report(&self.custody, answer, self.clock.now());
+                self.show();
+            }
         }
-        keyring.set_locked(custody.is_locked(clock.now()));
+    }
+
+    async fn lock_when_late(&self) {
+        loop {
+            self.pause().await;
+            self.show();
+        }
+    }
+
+    fn show(&self) {
+        let locked = self.custody.is_locked(self.clock.now());
+        self.keyring.set_locked(locked);
+        self.metrics.locked.set(locked.into());
+        self.metrics.confirmed.set(self.custody.confirmed().as_second());
+    }
+}
+
+/// What an alarm can be hung on before anything is locked.
+#[derive(Default)]
+pub struct Metrics {
+    confirmed: Gauge,
+    locked: Gauge,
+}
+
+impl Metrics {
+    /// With a key file there is nothing to be seen.
+    pub fn register(settings: &Settings, registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        if settings.kms.is_some() {
+            let (name, help) = ("key_service_confirmed_seconds", "When the key service last confirmed the data keys");
+            registry.register(name, help, metrics.confirmed.clone());
+            let (name, help) = ("data_keys_locked", "1 while nothing is sealed or opened");
+            registry.register(name, help, metrics.locked.clone());
+        }
+        metrics
     }
 }
 

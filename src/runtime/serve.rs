@@ -69,7 +69,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let opened = open(&settings, ports, &alarm, &readiness, &shutdown).await;
+    let opened = open(&settings, ports, &alarm, &readiness, &mut registry, &shutdown).await;
     if shutdown.is_cancelled() {
         return Ok(());
     }
@@ -110,13 +110,15 @@ async fn open(
     ports: Option<Cluster>,
     alarm: &Alarm,
     readiness: &Readiness,
+    registry: &mut Registry,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Arc<App>> {
     let opening = readiness.part("key service");
     let patience = Patience::Until(shutdown.clone());
     let (app, keyring) = foundation::open_patiently(settings, ports, alarm, &patience).await?;
-    let clock = Arc::new(SystemClock);
-    tokio::spawn(root_key::watch(keyring, root_key::custody(settings, clock.now()), clock, shutdown.clone()));
+    let (clock, metrics) = (Arc::new(SystemClock), root_key::Metrics::register(settings, registry));
+    let custody = root_key::custody(settings, clock.now());
+    tokio::spawn(root_key::Watch { keyring, custody, clock, metrics }.keep(shutdown.clone()));
     opening.set(true);
     Ok(Arc::new(app))
 }

@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::proxy::Fault;
-use super::{Kms, until};
+use super::{Kms, page, until};
 use crate::process::Strongroom;
 
 struct Caller {
@@ -69,7 +69,9 @@ async fn an_outage_is_survived_up_to_its_limit_and_what_is_sealed_is_locked_afte
     let (status, said) = caller.write("after").await;
     assert_eq!(status, 503);
     assert!(said["error"].as_str().is_some_and(|said| said.contains("--kms-outage-limit")), "{said}");
-    assert!(strongroom.log().contains("keys are locked"), "{}", strongroom.log());
+    until("it says so", async || strongroom.log().contains("keys are locked")).await;
+    let metrics = page(&strongroom, "metrics").await.expect("metrics").1;
+    assert!(metrics.contains("strongroom_data_keys_locked 1"), "{metrics}");
 
     kms.proxy.up().await;
     until("unlocked", async || caller.read(&written["id"]).await.0 == 200).await;
@@ -89,7 +91,7 @@ async fn a_key_that_is_disabled_cuts_off_a_running_server_too() {
     let (_, written) = caller.write("mail").await;
     kms.proxy.fail(Fault::Refuse("Decrypt", "DisabledException"));
     until("locked", async || caller.read(&written["id"]).await.0 == StatusCode::SERVICE_UNAVAILABLE).await;
-    assert!(strongroom.log().contains(&format!("KMS key {} is disabled", kms.arn)), "{}", strongroom.log());
+    until("it says so", async || strongroom.log().contains(&format!("KMS key {} is disabled", kms.arn))).await;
     kms.proxy.fail(Fault::None);
     until("unlocked", async || caller.read(&written["id"]).await.0 == 200).await;
 }

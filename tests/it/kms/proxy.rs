@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use strongroom::server::{Limits, serve};
+use strongroom::domain::secret::SecretText;
+use strongroom::server::{ClientCertificates, Limits, Tls, serve};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,14 @@ pub struct Call {
     pub answer: Bytes,
 }
 
+/// A second between any two, but for what the way here adds to one and not to the next.
+pub fn assert_paced(calls: &[Call]) {
+    for pair in calls.windows(2) {
+        let gap = pair[1].at - pair[0].at;
+        assert!(gap >= Duration::from_millis(900), "{} comes {gap:?} after {}", pair[1].action, pair[0].action);
+    }
+}
+
 struct Inside {
     target: String,
     http: reqwest::Client,
@@ -43,6 +52,7 @@ struct Inside {
 pub struct Proxy {
     address: SocketAddr,
     inside: Arc<Inside>,
+    tls: Option<Arc<Tls>>,
     open: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
@@ -55,13 +65,25 @@ impl Proxy {
             fault: Mutex::new((Fault::None, 0)),
             calls: Mutex::default(),
         });
-        let mut proxy = Self { address: ([127, 0, 0, 1], 0).into(), inside, open: None };
+        let mut proxy = Self { address: ([127, 0, 0, 1], 0).into(), inside, tls: None, open: None };
         proxy.up().await;
         proxy
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://localhost:{}", self.address.port())
+    }
+
+    /// From here on over TLS; returns the certificate, PEM.
+    pub async fn over_tls(&mut self) -> String {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = SecretText::new(made.signing_key.serialize_pem());
+        let tls = Tls::new(&made.cert.pem(), &key, ClientCertificates::Ignored).expect("TLS");
+        self.down().await;
+        self.tls = Some(Arc::new(tls));
+        self.up().await;
+        made.cert.pem()
     }
 
     /// From here on connections are refused.
@@ -83,7 +105,7 @@ impl Proxy {
             async move { inside.answer(headers, body).await }
         });
         let end = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, None, routes.boxed(), Limits::default(), end.clone()));
+        let served = tokio::spawn(serve(listener, self.tls.clone(), routes.boxed(), Limits::default(), end.clone()));
         self.open = Some((end, served));
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::proxy::Fault;
+use super::proxy::{Fault, assert_paced};
 use super::{Kms, page, until};
 use crate::process::{Strongroom, binary};
 
@@ -136,9 +136,8 @@ async fn a_start_under_throttling_asks_once_a_second_and_succeeds() {
     }
     let calls = kms.proxy.calls().split_off(before);
     assert_eq!(calls.len(), 20, "18 were throttled, 2 passed");
-    for pair in calls.windows(2) {
-        assert!(pair[1].at - pair[0].at >= Duration::from_millis(990), "{:?}", pair[1].at - pair[0].at);
-    }
+    assert_paced(&calls);
+    assert!(calls[19].at - calls[0].at >= Duration::from_secs(19));
     println!(
         "a start with 9 of 10 calls throttled took {:.1} s and {} calls",
         begun.elapsed().as_secs_f32(),
@@ -146,23 +145,61 @@ async fn a_start_under_throttling_asks_once_a_second_and_succeeds() {
     );
 }
 
+/// `strongroom check` on a folder where nothing is yet: what it says of the key.
+fn checked(kms: &Kms, environment: &[(&str, &str)]) -> String {
+    let dir = tempfile::tempdir().expect("a folder");
+    let output = binary()
+        .args(["check", "--kms-key", &kms.arn, "--kms-endpoint", &kms.proxy.url()])
+        .args(["--data-dir", &dir.path().join("data").display().to_string()])
+        .envs([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_CONFIG_FILE", "/dev/null")])
+        .envs(environment.iter().copied())
+        .env("KUBECONFIG", dir.path().join("none"))
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .output();
+    let said = String::from_utf8(output.expect("the binary").stdout).expect("text");
+    let line = said.lines().find(|line| line.contains(" key ")).unwrap_or_else(|| panic!("{said}"));
+    line.to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn check_says_whether_the_key_can_be_used() {
     let kms = Kms::new().await;
-    let dir = tempfile::tempdir().expect("a folder");
-    let check = || {
-        let output = binary()
-            .args(["check", "--kms-key", &kms.arn, "--kms-endpoint", &kms.proxy.url()])
-            .args(["--data-dir", &dir.path().join("data").display().to_string()])
-            .envs([("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "x"), ("AWS_CONFIG_FILE", "/dev/null")])
-            .env("KUBECONFIG", dir.path().join("none"))
-            .env_remove("KUBERNETES_SERVICE_HOST")
-            .output();
-        String::from_utf8(output.expect("the binary").stdout).expect("text")
-    };
-    let found = check();
-    assert!(found.contains(&format!("ok    key        aws-kms:{}", kms.arn)), "{found}");
+    assert_eq!(checked(&kms, &[]), format!("ok    key        aws-kms:{} can be used", kms.arn));
     kms.moto.change("DisableKey", &kms.arn).await;
-    let found = check();
-    assert!(found.contains("FAIL  key") && found.contains("enable it"), "{found}");
+    let found = checked(&kms, &[]);
+    assert!(found.starts_with("FAIL") && found.contains("enable it"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_kms_that_says_nothing_is_given_up_in_time() {
+    let kms = Kms::new().await;
+    kms.proxy.fail(Fault::Silence);
+    let begun = Instant::now();
+    let found = checked(&kms, &[]);
+    assert!(found.starts_with("FAIL") && found.contains("does not answer in time"), "{found}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn kms_is_reached_over_tls_if_its_certificate_is_trusted() {
+    let mut kms = Kms::new().await;
+    let certificate = kms.proxy.over_tls().await;
+    let dir = tempfile::tempdir().expect("a folder");
+    let trusted = dir.path().join("trusted.pem").display().to_string();
+    fs::write(&trusted, certificate).expect("a file");
+    let found = checked(&kms, &[("SSL_CERT_FILE", &trusted)]);
+    assert!(found.starts_with("ok"), "{found}");
+    // Nothing on the system, as in the image: the roots that were built in are asked, and do not know it.
+    let nothing = dir.path().join("none").display().to_string();
+    let found = checked(&kms, &[("SSL_CERT_FILE", &nothing), ("SSL_CERT_DIR", &nothing)]);
+    assert!(found.starts_with("FAIL") && found.contains("KMS cannot be reached"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_credentials_it_says_that_they_are_missing() {
+    let kms = Kms::new().await;
+    let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", ""), ("AWS_EC2_METADATA_DISABLED", "true")];
+    let found = checked(&kms, &none);
+    assert!(found.starts_with("FAIL") && found.contains("AWS credentials"), "{found}");
+    assert!(kms.proxy.calls().is_empty());
 }

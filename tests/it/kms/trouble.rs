@@ -8,7 +8,7 @@ use strongroom::domain::secret::SecretBytes;
 
 use super::Kms;
 use super::contract::adapter;
-use super::proxy::Fault;
+use super::proxy::{Fault, assert_paced};
 
 const CONTEXT: &[u8] = b"context";
 
@@ -51,9 +51,7 @@ async fn what_time_mends_is_tried_three_times_a_second_apart() {
         assert!(error.retryable() && matches!(error, Error::Unavailable { part: "the key service", .. }), "{error:?}");
         let calls = kms.proxy.calls();
         assert_eq!(calls.len(), before + 3);
-        for pair in calls[before..].windows(2) {
-            assert!(pair[1].at - pair[0].at >= Duration::from_millis(990));
-        }
+        assert_paced(&calls[before..]);
     }
     kms.proxy.fail(Fault::None);
     let begun = Instant::now();
