@@ -15,7 +15,7 @@ pub mod step;
 
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::app::access::Access;
 use crate::app::clients::Clients;
@@ -73,11 +73,34 @@ impl App {
         }
     }
 
+    pub async fn lead(&self, fence: crate::app::ports::Fence) -> Result<()> {
+        self.records.lead(fence).await
+    }
+
+    pub fn follow(&self) {
+        self.records.follow();
+    }
+
+    /// The highest fence that the store has seen.
+    pub async fn fence(&self) -> Result<crate::app::ports::Fence> {
+        self.records.highest_fence().await
+    }
+
+    /// Whether the store has refused a write since this process led last: then another leads.
+    pub fn deposed(&self) -> watch::Receiver<bool> {
+        self.records.deposed()
+    }
+
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
         match &self.identify {
             Some(identify) => identify.identify(token).await,
             None => Ok(None),
         }
+    }
+
+    /// A word that nobody has said before.
+    pub fn unique(&self) -> String {
+        self.records.entropy.record_id().hex()
     }
 
     pub fn now(&self) -> jiff::Timestamp {

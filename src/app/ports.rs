@@ -58,6 +58,10 @@ pub struct Append {
     pub links: Vec<RecordId>,
 }
 
+/// The number of a leadership: grows with every leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub u64);
+
 /// Records with dense revisions. What `append` has acknowledged survives any crash.
 #[async_trait]
 pub trait Store: Send + Sync {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::app::body::{self, Body};
 use crate::app::ports::{Append, Clock, Key, Row, Store};
@@ -32,6 +32,8 @@ pub struct Records {
     sealer: Sealer,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    fence: std::sync::atomic::AtomicU64,
+    deposed: watch::Sender<bool>,
     changes: broadcast::Sender<Changed>,
 }
 
@@ -45,7 +47,8 @@ pub struct NewRecord {
 
 impl Records {
     pub fn new(store: Arc<dyn Store>, sealer: Sealer, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, sealer, clock, entropy, changes: broadcast::channel(CHANGES_KEPT).0 }
+        let (fence, deposed) = (Default::default(), watch::Sender::new(false));
+        Self { store, sealer, clock, entropy, fence, deposed, changes: broadcast::channel(CHANGES_KEPT).0 }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -54,6 +57,26 @@ impl Records {
 
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
+    }
+
+    pub async fn lead(&self, fence: crate::app::ports::Fence) -> Result<()> {
+        if fence.0 <= self.fence.load(std::sync::atomic::Ordering::Acquire) {
+            return Err(Error::Fenced);
+        }
+        self.fence.store(fence.0, std::sync::atomic::Ordering::Release);
+        self.deposed.send_replace(false);
+        Ok(())
+    }
+
+    pub fn follow(&self) {}
+
+    pub async fn highest_fence(&self) -> Result<crate::app::ports::Fence> {
+        Ok(crate::app::ports::Fence(self.fence.load(std::sync::atomic::Ordering::Acquire)))
+    }
+
+    /// Whether the store has refused a write of this process's leadership.
+    pub fn deposed(&self) -> watch::Receiver<bool> {
+        self.deposed.subscribe()
     }
 
     fn open<B: Body>(&self, row: Row) -> Result<Entry<B>> {

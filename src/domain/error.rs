@@ -60,6 +60,9 @@ pub enum Error {
     /// Something else must happen first; the message says what.
     #[error("{message}")]
     Awaiting { reason: &'static str, message: String },
+    /// Another process leads since: what this one wanted to write for a resource is not its to write.
+    #[error("another replica leads now")]
+    Fenced,
     /// A bounded queue is full.
     #[error("too much is waiting; try again in {} s", retry_after.as_secs().max(1))]
     Overloaded { retry_after: Duration },
@@ -91,6 +94,7 @@ impl Error {
         matches!(
             self,
             Self::Conflict(Conflict::Stale { .. })
+                | Self::Fenced
                 | Self::Overloaded { .. }
                 | Self::Unavailable { .. }
                 | Self::Internal { .. }
@@ -107,6 +111,7 @@ impl Error {
             Self::Unauthenticated => "Unauthenticated",
             Self::Forbidden { .. } => "Forbidden",
             Self::Awaiting { reason, .. } => reason,
+            Self::Fenced => "Fenced",
             Self::Overloaded { .. } => "Overloaded",
             Self::Unavailable { .. } => "Unavailable",
             Self::Damaged { .. } => "Damaged",

@@ -4,6 +4,7 @@ mod check;
 mod client;
 mod foundation;
 mod kubernetes;
+mod leadership;
 mod operator;
 mod rest;
 mod serve;
