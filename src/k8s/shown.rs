@@ -160,3 +160,51 @@ async fn until_complete(known: &Known) -> bool {
         && filled(&known.authorities).await
         && filled(&known.clients).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    /// Tells each kind's complete list; the only Service in it has this name.
+    fn complete(shelves: &mut Shelves, service: &str) {
+        let object = json!({"apiVersion": "strongroom.dev/v1alpha1", "kind": "Service", "spec": {"credentials": []},
+            "metadata": {"name": service, "namespace": "shop"}});
+        let object: Service = serde_json::from_value(object).expect("a Service");
+        shelves.services.1.apply_watcher_event(&Event::Init);
+        shelves.services.1.apply_watcher_event(&Event::InitApply(object));
+        shelves.services.1.apply_watcher_event(&Event::InitDone);
+        shelves.credentials.1.apply_watcher_event(&Event::InitDone);
+        shelves.authorities.1.apply_watcher_event(&Event::InitDone);
+        shelves.clients.1.apply_watcher_event(&Event::InitDone);
+    }
+
+    fn names(known: &watch::Receiver<Known>) -> Vec<String> {
+        let services = known.borrow().services.state();
+        services.iter().filter_map(|service| service.metadata.name.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn what_is_known_stays_known_until_as_much_is_known_again() {
+        let shown = Shown::default();
+        let known = shown.known();
+        let mut first = Shelves::default();
+        let mut showing = Box::pin(shown.lead(first.known()));
+        assert!(showing.as_mut().now_or_never().is_none());
+        complete(&mut first, "first");
+        assert!(showing.now_or_never().is_some());
+        assert_eq!(names(&known), ["first"]);
+
+        let watches = CancellationToken::new();
+        *shown.following() = Some(watches.clone());
+        drop(first);
+        let mut second = Shelves::default();
+        let mut showing = Box::pin(shown.lead(second.known()));
+        assert!(showing.as_mut().now_or_never().is_none());
+        assert_eq!((names(&known), watches.is_cancelled()), (vec!["first".to_owned()], false));
+        complete(&mut second, "second");
+        assert!(showing.now_or_never().is_some());
+        assert_eq!((names(&known), watches.is_cancelled()), (vec!["second".to_owned()], true));
+    }
+}

@@ -5,6 +5,7 @@ mod cluster;
 mod crashes;
 mod crd_rules;
 mod house;
+mod leader;
 mod process;
 mod reconcile;
 mod rest;

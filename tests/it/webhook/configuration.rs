@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
+use jiff::SignedDuration;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use strongroom::k8s::webhook::certificate::Readiness;
+use strongroom::app::own::Lifetimes;
+use strongroom::k8s::webhook::certificate::{Options, Readiness};
 
 use super::{Place, Vault, Webhook};
 use crate::cluster;
@@ -83,6 +85,36 @@ async fn a_restart_writes_nothing() {
         json!({"containers": [{"name": "app", "image": "none"}]}),
     );
     place.pods().create(&Default::default(), &pod).await.expect("admitted");
+}
+
+#[tokio::test]
+async fn replicas_on_one_store_show_one_certificate_and_do_not_fight_over_the_bundle() {
+    let place = Place::new("replicas").await;
+    let (vault, webhook) = place.webhook().await;
+    let lifetimes = Lifetimes { authority: SignedDuration::from_secs(12), leaf: SignedDuration::from_secs(3) };
+    let options = || Options { lifetimes, ..place.options() };
+    let replicas = [
+        Webhook::start(&vault, &place.client, options(), None).await,
+        Webhook::start(&vault, &place.client, options(), None).await,
+        Webhook::start(&vault, &place.client, options(), None).await,
+    ];
+    webhook.kill().await;
+    let (before, mut bundles) = (writes(&place), std::collections::BTreeSet::new());
+    let begun = Instant::now();
+    while bundles.len() < 4 {
+        bundles.insert(place.bundle().await);
+        assert!(begun.elapsed() < Duration::from_secs(60), "no rotation: {}", bundles.len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut shown = replicas.iter().map(|it| it.shown.lock().expect("not poisoned").len());
+    assert!(shown.all(|shown| shown > 3), "each shows what the store has");
+    // Each of two configurations, each bundle, each replica: most find it done, a few lose the race for it.
+    let (writes, needed) = (writes(&place) - before, 2 * (bundles.len() - 1));
+    println!("{} bundles: {writes} writes were tried, {needed} needed", bundles.len() - 1);
+    assert!(writes >= needed && writes <= 3 * needed, "{writes} {needed}");
+    for replica in replicas {
+        replica.kill().await;
+    }
 }
 
 #[tokio::test]

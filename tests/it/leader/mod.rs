@@ -1,0 +1,5 @@
+//! Several processes on one store: which of them works, and that no other can.
+
+mod bench;
+mod outage;
+mod processes;
