@@ -60,6 +60,9 @@ pub enum Error {
     /// Something else must happen first; the message says what.
     #[error("{message}")]
     Awaiting { reason: &'static str, message: String },
+    /// The data key was replaced while this was under way: the same call with the new one succeeds.
+    #[error("the data key was replaced meanwhile; try again")]
+    KeyReplaced,
     /// Another process leads since: what this one wanted to write for a resource is not its to write.
     #[error("another replica leads now")]
     Fenced,
@@ -94,6 +97,7 @@ impl Error {
         matches!(
             self,
             Self::Conflict(Conflict::Stale { .. })
+                | Self::KeyReplaced
                 | Self::Fenced
                 | Self::Overloaded { .. }
                 | Self::Unavailable { .. }
@@ -111,6 +115,7 @@ impl Error {
             Self::Unauthenticated => "Unauthenticated",
             Self::Forbidden { .. } => "Forbidden",
             Self::Awaiting { reason, .. } => reason,
+            Self::KeyReplaced => "KeyReplaced",
             Self::Fenced => "Fenced",
             Self::Overloaded { .. } => "Overloaded",
             Self::Unavailable { .. } => "Unavailable",
