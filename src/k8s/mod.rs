@@ -9,8 +9,8 @@ pub mod label;
 pub mod leader;
 pub mod projection;
 pub mod rights;
-pub mod translate;
 mod shown;
+pub mod translate;
 /// What the API server asks before it accepts a pod or a custom resource.
 pub mod webhook;
 

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
-use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::PostParams;
 use kube::runtime::conditions::is_crd_established;
@@ -178,7 +178,9 @@ async fn who_leads(client: &Client, settings: &Settings) -> Finding {
     let found = found.map_err(|error| format!("Lease {namespace}/{}: {error}", leader::NAME))?;
     let lease = found.and_then(|lease| lease.spec).unwrap_or_default();
     let epoch = lease.lease_transitions.unwrap_or_default();
-    let renewed = lease.renew_time.map_or_else(|| "never".to_owned(), |time| format!("at {}", time.0.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    let renewed = lease
+        .renew_time
+        .map_or_else(|| "never".to_owned(), |time| format!("at {}", time.0.strftime("%Y-%m-%dT%H:%M:%SZ")));
     Ok(match lease.holder_identity.filter(|holder| !holder.is_empty()) {
         Some(holder) => format!("{holder} leads, under number {epoch}; its Lease was renewed {renewed}"),
         None => "nobody leads: `strongroom run` does when it is started".into(),

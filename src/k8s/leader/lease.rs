@@ -107,8 +107,7 @@ impl Leases {
     async fn create(&self, spec: Value) -> Result<Change> {
         let metadata = ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
         let lease = Lease { metadata, spec: Some(serde_json::from_value(spec).map_err(Error::internal)?) };
-        let parameters =
-            PostParams { field_manager: Some(label::STRONGROOM.to_owned()), ..PostParams::default() };
+        let parameters = PostParams { field_manager: Some(label::STRONGROOM.to_owned()), ..PostParams::default() };
         change(self.answer(self.api.create(&parameters, &lease)).await?)
     }
 

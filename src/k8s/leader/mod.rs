@@ -74,12 +74,7 @@ impl Election {
 
     /// Until shutdown: waits to be elected, lets `lead` work for the term, and waits again. `idle` is called before each
     /// wait. An error is one of `lead`'s.
-    pub async fn run<F>(
-        self,
-        lead: impl Fn(Term) -> F,
-        idle: impl Fn(),
-        shutdown: CancellationToken,
-    ) -> Result<()>
+    pub async fn run<F>(self, lead: impl Fn(Term) -> F, idle: impl Fn(), shutdown: CancellationToken) -> Result<()>
     where
         F: Future<Output = Result<()>>,
     {

@@ -3,3 +3,4 @@
 mod bench;
 mod outage;
 mod processes;
+mod rounds;

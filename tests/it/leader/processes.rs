@@ -17,29 +17,45 @@ fn records(process: &Strongroom, name: &str) -> i64 {
     store.query_row("SELECT count(*) FROM records WHERE name LIKE ?1", [ends], |row| row.get(0)).expect("a count")
 }
 
-/// A write is prepared, and held as it goes to the store, while the process is stopped. When it goes on another leads,
-/// and the resource is gone: nothing but the fence would refuse that write.
-#[tokio::test]
-async fn a_leader_that_was_stopped_past_its_lease_writes_nothing() {
-    let bench = Bench::new("stopped").await;
-    let mut first = bench.candidate("5s");
-    let mut refused = 0;
-    for round in 0..ROUNDS {
-        let held = format!("held-{round}");
-        // It makes its own four certificates first.
-        let own = if round == 0 { "4*off->" } else { "" };
-        first.set("FAILPOINTS", Some(&format!("store.append={own}1*sleep(7000)")));
+/// Starts two, and leaves the first, which leads, with a prepared write in its hands: of this resource, at the step to the
+/// store. The failpoint holds one write, and the cluster is shared: another test's resource may come first, so it is tried
+/// again until it is ours. Returns the second.
+async fn hold(bench: &Bench, first: &mut Strongroom, name: &str) -> Strongroom {
+    for _ in 0..5 {
+        first.set("FAILPOINTS", Some("store.append=1*sleep(7000)"));
         first.start_without_webhook().await;
-        until("the first leads", &first, async || first.leads().await).await;
-        let epoch = bench.epoch().await;
+        until("the first leads", first, async || first.leads().await).await;
         let mut second = first.beside();
         second.set("FAILPOINTS", None);
         second.start_without_webhook().await;
         assert!(!second.leads().await);
-
-        bench.create(&held).await;
+        bench.create(name).await;
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert!(!bench.is_ready(&held).await, "it should be held: {}", first.log());
+        if !bench.is_ready(name).await {
+            return second;
+        }
+        bench.delete(name).await;
+        assert!(second.stop().await.success() && first.stop().await.success());
+    }
+    panic!("no write is held: {}", first.log());
+}
+
+/// When the held write goes on another leads, and the resource is gone: nothing but the fence would refuse that write.
+#[tokio::test]
+async fn a_leader_that_was_stopped_past_its_lease_writes_nothing() {
+    let bench = Bench::new("stopped").await;
+    let mut first = bench.candidate("5s");
+    // What earlier tests left in the cluster is in the store before anything is held.
+    first.start_without_webhook().await;
+    until("the first leads", &first, async || first.leads().await).await;
+    bench.create("warm").await;
+    bench.until_ready("warm", &first).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(first.stop().await.success());
+    for round in 0..ROUNDS {
+        let held = format!("held-{round}");
+        let mut second = hold(&bench, &mut first, &held).await;
+        let (epoch, refused) = (bench.epoch().await, first.log().matches(REFUSED).count());
         first.pause();
         bench.delete(&held).await;
         let took = until("the second leads", &second, async || second.leads().await).await;
@@ -53,7 +69,6 @@ async fn a_leader_that_was_stopped_past_its_lease_writes_nothing() {
 
         first.resume();
         until("the write is refused", &first, async || first.log().matches(REFUSED).count() > refused).await;
-        refused = first.log().matches(REFUSED).count();
         until("the first follows", &first, async || !first.leads().await).await;
         assert_eq!(records(&second, &held), 0, "a write of the old leader was accepted");
         assert_eq!(records(&second, &after), 1);
@@ -68,7 +83,6 @@ async fn a_leader_that_was_stopped_past_its_lease_writes_nothing() {
         bench.until_ready(&again, &first).await;
         assert!(first.stop().await.success());
     }
-    assert!(refused >= ROUNDS);
 }
 
 #[tokio::test]
@@ -118,7 +132,8 @@ async fn a_lease_that_was_deleted_goes_on_after_the_stores_fence() {
     process.start_without_webhook().await;
     until("it leads", &process, async || process.leads().await).await;
     bench.delete_lease().await;
-    until("a new Lease", &process, async || bench.lease().await.is_some_and(|it| it.lease_transitions == Some(5))).await;
+    until("a new Lease", &process, async || bench.lease().await.is_some_and(|it| it.lease_transitions == Some(5)))
+        .await;
     until("it leads again", &process, async || process.leads().await).await;
     bench.create("one").await;
     bench.until_ready("one", &process).await;
