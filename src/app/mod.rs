@@ -7,6 +7,7 @@ pub mod audit;
 pub mod body;
 pub mod clients;
 pub mod credentials;
+pub mod elsewhere;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
@@ -25,6 +26,7 @@ use tokio::sync::{broadcast, watch};
 use crate::app::access::Access;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
+use crate::app::elsewhere::Elsewhere;
 use crate::app::keyring::Keyring;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
@@ -123,6 +125,11 @@ impl App {
     /// New revisions and releases, as they happen. A receiver that lags must look at everything again.
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.records.changes()
+    }
+
+    /// For those who must hear of what other processes write.
+    pub fn elsewhere(&self) -> Elsewhere {
+        Elsewhere::new(self.records.store.clone())
     }
 
     /// The resource is gone: its record answers nobody from now on.

@@ -91,6 +91,11 @@ impl Operator {
         if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
             return Ok(());
         }
+        // Looked at before any record is: nothing is written in between that nobody hears of.
+        let mut elsewhere = term.has_others().then(|| app.elsewhere());
+        if let Some(elsewhere) = &mut elsewhere {
+            let _ = elsewhere.look().await;
+        }
         let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
         let desk = Arc::new(Desk {
             app: app.clone(),
@@ -103,7 +108,7 @@ impl Operator {
             term,
         });
         tasks.spawn(show(self.shown, shelves.known(), shutdown.clone()));
-        tasks.spawn(changes::follow(desk.clone(), shutdown.clone()));
+        tasks.spawn(changes::follow(desk.clone(), elsewhere, shutdown.clone()));
         tasks.spawn(controller::run(desk.clone(), authorities, shelves.authorities, shutdown.clone()));
         tasks.spawn(controller::run(desk.clone(), credentials, shelves.credentials, shutdown.clone()));
         tasks.spawn(controller::run(desk.clone(), services, shelves.services, shutdown.clone()));

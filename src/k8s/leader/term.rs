@@ -36,6 +36,11 @@ impl Term {
         Self { end, until: Some(Arc::new(Mutex::new(until))), deposed }
     }
 
+    /// Whether there are others, who do not lead.
+    pub fn has_others(&self) -> bool {
+        self.until.is_some()
+    }
+
     pub fn until(&self) -> Option<Instant> {
         self.until.as_ref().map(|until| *until.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
-use serde_json::json;
+use serde_json::{Value, json};
 use strongroom::k8s::crd::{Credential, Managed};
 use strongroom::k8s::leader::NAME;
 
@@ -57,9 +58,23 @@ impl Bench {
     }
 
     pub async fn create(&self, name: &str) {
-        let spec = json!({"type": "Password", "source": {"generate": {}}});
+        self.create_as(name, json!({"type": "Password", "source": {"generate": {}}})).await;
+    }
+
+    pub async fn create_stored(&self, name: &str) {
+        self.create_as(name, json!({"type": "Pairs", "source": {"stored": {}}})).await;
+    }
+
+    async fn create_as(&self, name: &str, spec: Value) {
         let credential = Credential::new(name, serde_json::from_value(spec).expect("a spec"));
         self.credentials().create(&PostParams::default(), &credential).await.expect("created");
+    }
+
+    /// One value of this resource's Secret, if it is there.
+    pub async fn secret(&self, name: &str, key: &str) -> Option<String> {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
+        let data = api.get_opt(name).await.expect("an answer")?.data?;
+        String::from_utf8(data.get(key)?.0.clone()).ok()
     }
 
     pub async fn delete(&self, name: &str) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
+use serde_json::{Value, json};
 
 use super::bench::{Bench, until};
 use crate::process::Strongroom;
@@ -116,6 +117,34 @@ async fn a_leader_that_ends_is_followed_at_once_and_one_that_is_killed_after_its
     assert!(first.stop().await.success());
     let left = bench.lease().await.expect("a Lease");
     assert_eq!((left.holder_identity, left.lease_transitions), (None, Some(3)), "left, with its number");
+}
+
+/// The one that is told does not run the controllers, and the one that runs them is not told.
+#[tokio::test]
+async fn a_value_that_is_written_to_a_follower_reaches_its_secret() {
+    let bench = Bench::new("told").await;
+    let mut first = bench.candidate("15s");
+    first.start_without_webhook().await;
+    until("the first leads", &first, async || first.leads().await).await;
+    let mut second = first.beside();
+    second.start_without_webhook().await;
+    bench.create_stored("mail").await;
+    let password = first.create_client("root", true);
+    let body = |value: &str| json!({"name": format!("/kubernetes/{}/mail", bench.namespace), "credential_pairs": {"key": value}});
+    let (caller, url) = (second.caller(None), second.url("/v1/credentials"));
+    let made =
+        caller.post(&url).basic_auth("root", Some(&password)).json(&body("one")).send().await.expect("an answer");
+    let made: Value = made.json().await.expect("JSON");
+    until("the first value", &first, async || bench.secret("mail", "key").await.as_deref() == Some("one")).await;
+
+    let url = format!("{url}/{}", made["id"].as_str().expect("an id"));
+    let answer = caller.put(&url).basic_auth("root", Some(&password)).json(&body("two")).send().await;
+    assert_eq!(answer.expect("an answer").status().as_u16(), 200);
+    let shown = async || bench.secret("mail", "key").await.as_deref() == Some("two");
+    let took = until("the second value", &first, shown).await;
+    println!("a value written to a follower was in its Secret after {took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(first.leads().await && !second.leads().await);
 }
 
 /// Else its number would begin anew, and the store would refuse every leader to come.
