@@ -97,6 +97,14 @@ pub enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaderElection {
+    Auto,
+    On,
+    Off,
+}
+
 /// What was given, on the command line, in the environment or in the file. Nothing is required.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -180,6 +188,19 @@ pub struct Given {
     #[arg(long, env = "STRONGROOM_TOKEN_AUDIENCE", value_name = "NAME")]
     pub token_audience: Option<String>,
 
+    /// Whether the processes on one store agree on one that runs the controllers, by a Lease in the cluster; auto: if they
+    /// can be on several machines [default: auto]
+    #[arg(long, env = "STRONGROOM_LEADER_ELECTION", value_name = "WHEN")]
+    pub leader_election: Option<LeaderElection>,
+
+    /// Namespace of that Lease [default: the pod's own, else strongroom-system]
+    #[arg(long, env = "STRONGROOM_LEASE_NAMESPACE", value_name = "NAME")]
+    pub lease_namespace: Option<String>,
+
+    /// How long others wait after a leader's last sign of life. Shorter ones are for tests: they cost the API server more
+    #[arg(long, env = "STRONGROOM_LEASE_DURATION", value_name = "DURATION", hide = true)]
+    pub lease_duration: Option<String>,
+
     /// How long the record of a deleted resource is kept, unless the resource says so itself, such as
     /// 720h [default: 720h]
     #[arg(long, env = "STRONGROOM_RETAIN_FOR", value_name = "DURATION")]
@@ -234,6 +255,9 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     pub kube_context: Option<String>,
     pub token_audience: String,
+    pub leader_election: bool,
+    pub lease_namespace: Option<String>,
+    pub lease: Duration,
     pub retain_for: SignedDuration,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -263,7 +287,8 @@ impl Given {
         stronger!(
             data_dir key_file audit_dir kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
             tls_key tls_name webhook_listen webhook_name
-            webhook_config admin_listen kube_context token_audience retain_for log_level log_format
+            webhook_config admin_listen kube_context token_audience leader_election lease_namespace lease_duration
+            retain_for log_level log_format
         )
     }
 }
@@ -318,6 +343,10 @@ impl TryFrom<Given> for Settings {
             admin_listen: given.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             kube_context: given.kube_context,
             token_audience: given.token_audience.unwrap_or_else(|| "strongroom.dev".into()),
+            // The embedded store is one machine's: its single process need not write anything to be the leader.
+            leader_election: given.leader_election == Some(LeaderElection::On),
+            lease_namespace: given.lease_namespace,
+            lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
             log_level: given.log_level.unwrap_or_else(|| "info".into()),
             log_format: given.log_format.unwrap_or(LogFormat::Text),
@@ -413,6 +442,15 @@ fn names(flag: &str, given: Option<&[String]>, default: &[&str]) -> Result<Vec<A
         AlternativeName::parse(text).ok_or_else(|| Refused(format!("{flag}: {text:?} is no host name or address")))
     };
     texts.iter().map(parse).collect()
+}
+
+/// The API counts whole seconds.
+fn lease(text: &str) -> Result<Duration, Refused> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    match parsed {
+        Some(duration) if duration.as_secs() >= 1 && duration.subsec_nanos() == 0 => Ok(duration),
+        _ => refuse(format!("--lease-duration: {text:?} is no duration such as 15s")),
+    }
 }
 
 fn retain_for(text: &str) -> Result<SignedDuration, Refused> {

@@ -6,6 +6,7 @@ mod client;
 mod foundation;
 mod journal;
 mod kubernetes;
+mod leadership;
 mod memory;
 mod operator;
 mod rekey;

@@ -8,6 +8,7 @@ mod crd_rules;
 mod ground;
 mod house;
 mod kms;
+mod leader;
 mod memory;
 mod process;
 mod reconcile;
