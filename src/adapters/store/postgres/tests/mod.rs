@@ -1,0 +1,3 @@
+//! On real servers: sessions, their failures, and what a crash of the server leaves.
+
+mod sessions;
