@@ -9,7 +9,7 @@ use super::draft::Draft;
 use super::row;
 use crate::adapters::store::{Held, name_key};
 use crate::app::ports::{Alias, Append, Change, Mac, Write};
-use crate::domain::name::{RecordId, Revision};
+use crate::domain::name::Revision;
 use crate::domain::{Error, Result};
 
 const RECORD: i32 = 1;

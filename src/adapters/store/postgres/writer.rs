@@ -161,17 +161,13 @@ impl Desk {
     }
 }
 
-/// Writes that are signed by one keyring and may share a transaction: what concerns data keys stands alone, so that
-/// what it finds unused is not being used beside it.
+/// What may share a transaction: what concerns data keys stands alone, so that what it finds unused is not being used
+/// beside it.
 fn batches(orders: impl Iterator<Item = Order>) -> Vec<Vec<Order>> {
     let mut batches: Vec<Vec<Order>> = Vec::new();
     for order in orders {
         let alone = concerns_keys(&order.write);
-        let joins = |last: &&mut Vec<Order>| {
-            let one = &last[0].write;
-            !alone && !concerns_keys(one) && Arc::ptr_eq(&one.keyring, &order.write.keyring)
-        };
-        match batches.last_mut().filter(joins) {
+        match batches.last_mut().filter(|last| !alone && !concerns_keys(&last[0].write)) {
             Some(last) => last.push(order),
             None => batches.push(vec![order]),
         }

@@ -1,0 +1,9 @@
+//! The PostgreSQL store on real servers that are killed, restarted and replaced under load.
+
+mod doubt;
+mod failover;
+mod load;
+#[path = "../../peers/postgres/server.rs"]
+mod server;
+mod sessions;
+mod wire;
