@@ -6,6 +6,7 @@ mod crashes;
 mod crd_rules;
 mod ground;
 mod house;
+mod postgres;
 mod process;
 mod reconcile;
 mod rest;

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{MemoryStore, SqliteStore};
+use super::postgres::server;
+use super::{MemoryStore, PostgresStore, SqliteStore};
 use crate::app::alarm::Alarm;
 use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;
@@ -17,6 +18,7 @@ use crate::app::ports::{
 };
 use crate::domain::name::{RecordId, Revision, StoreId, Tenant, VersionId};
 use crate::domain::record::{Class, Head, Origin, Owner, Release, Stamp};
+use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
 
 pub(super) trait Adapter: Store + KeyTable {}
@@ -92,7 +94,7 @@ pub(super) fn sealed(bytes: impl Into<Vec<u8>>) -> Sealed {
     Sealed { epoch: 1, bytes: bytes.into() }
 }
 
-fn marked(row: &Row) -> Mac {
+pub(super) fn marked(row: &Row) -> Mac {
     keyring().mark(&Head { released: None, ..row.head.clone() }, &row.stamp).unwrap()
 }
 
@@ -113,7 +115,19 @@ macro_rules! contract {
                 super::$rule(std::sync::Arc::new(store)).await;
             })*
         }
+        mod in_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $rule() {
+                super::$rule(std::sync::Arc::new(super::in_a_new_database().await)).await;
+            })*
+        }
     };
+}
+
+/// On the real server that the tests of that adapter start.
+async fn in_a_new_database() -> PostgresStore {
+    let url = tokio::task::spawn_blocking(|| server::shared().database()).await.unwrap();
+    PostgresStore::open(&SecretText::new(url)).await.unwrap()
 }
 
 contract![
@@ -182,11 +196,11 @@ fn titled(append: Append, title: &str) -> Append {
     Append { aliases: vec![Alias { kind: AliasKind::Title, value: title.into() }], ..append }
 }
 
-fn linked(append: Append, links: &[u8]) -> Append {
+pub(super) fn linked(append: Append, links: &[u8]) -> Append {
     Append { links: links.iter().map(|number| id(*number)).collect(), ..append }
 }
 
-fn release(second: i64) -> Release {
+pub(super) fn release(second: i64) -> Release {
     Release { at: at(second), purge_at: at(second + 100) }
 }
 
@@ -616,13 +630,13 @@ async fn a_snapshot_stays_as_it_was(store: Arc<dyn Adapter>) {
 
 /// One step of a random history over few enough records, names and aliases that they collide.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Append { class: Class, record: u8, name: &'static str, ahead: i8, aliases: Vec<Alias>, links: Vec<u8> },
     Release { records: Vec<u8>, second: i64 },
     Purge { second: i64 },
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+pub(super) fn steps() -> impl Strategy<Value = Step> {
     let class = prop::sample::select(vec![Class::Credential, Class::Service]);
     let name = prop::sample::select(vec!["/a", "/A", "/b", "/B", "/c"]);
     let kind = prop::sample::select(vec![AliasKind::Title, AliasKind::Fingerprint]);
@@ -658,7 +672,7 @@ async fn take(store: &dyn Adapter, step: &Step) -> String {
 }
 
 /// Everything that can be asked, in one comparable answer.
-async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
+pub(super) async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
     let ids: Vec<_> = (0..8).map(id).collect();
     let mut keys = vec![Key::Ids(&ids), Key::Names(&["/a"]), Key::Names(&["/B"]), Key::Names(&["/c"])];
     for kind in [AliasKind::Title, AliasKind::Fingerprint] {

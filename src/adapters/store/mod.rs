@@ -10,6 +10,7 @@ pub mod postgres;
 pub mod sqlite;
 
 pub use memory::{MemoryJournal, MemoryStore};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 use crate::app::audit::{Note, Position};

@@ -13,7 +13,7 @@ use strongroom::adapters::system::{SystemClock, SystemEntropy};
 use strongroom::app::audit::{Note, Position};
 use strongroom::app::keyring::Keyring;
 use strongroom::app::ledger::toggle;
-use strongroom::app::ports::{Append, Change, Clock, Key, KeyTable, Row, Sealed, Store, Write};
+use strongroom::app::ports::{Append, Change, Clock, Key, Row, Sealed, Store, Write};
 use strongroom::domain::name::{RecordId, Revision, Tenant, VersionId};
 use strongroom::domain::record::{Class, Head, Origin, Stamp};
 use strongroom::domain::secret::SecretText;
@@ -57,7 +57,9 @@ impl Vault {
     pub async fn append(&self, writer: u8, number: u64) -> Result<()> {
         let change = Change::Append(Box::new(self.revision(writer, number)));
         let note = Note::stored(format!("{{\"writer\":{writer},\"revision\":{number}}}"));
-        self.store.write(Write { changes: vec![(change, Some(note))], keyring: self.keyring.clone(), fence: None }).await
+        self.store
+            .write(Write { changes: vec![(change, Some(note))], keyring: self.keyring.clone(), fence: None })
+            .await
     }
 
     fn revision(&self, writer: u8, number: u64) -> Append {
@@ -235,4 +237,3 @@ pub async fn judge(vault: &Vault, told: &Told) {
 pub fn rounds(usual: usize, torture: usize) -> usize {
     if std::env::var_os("TORTURE").is_some() { torture } else { usual }
 }
-

@@ -94,7 +94,13 @@ impl Server {
 
     /// `fast`: ends every session; `immediate`: as after a crash.
     pub fn restart(&self, mode: &str) {
-        done(self.command("pg_ctl").args(["restart", "-w", "-s", "-m", mode, "--log"]).arg(self.log()).arg("--pgdata").arg(self.data()));
+        done(
+            self.command("pg_ctl")
+                .args(["restart", "-w", "-s", "-m", mode, "--log"])
+                .arg(self.log())
+                .arg("--pgdata")
+                .arg(self.data()),
+        );
     }
 
     /// Takes effect at the next start.

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn several_hosts_share_user_database_and_parameters() {
-        let address = parse("postgresql://u:p%40@a:1,b,[::1]:3/vault?sslmode=verify-full&target_session_attrs=read-write");
+        let address =
+            parse("postgresql://u:p%40@a:1,b,[::1]:3/vault?sslmode=verify-full&target_session_attrs=read-write");
         let address = address.unwrap();
         assert_eq!(address.to_string(), "a:1, b:5432, [::1]:3");
         assert!(address.must_encrypt && address.is_far(0) && !address.is_far(2));

@@ -88,7 +88,8 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn load_record(&mut self, id: RecordId, held: Held, name_key: String) {
         self.names.settled.insert((held.class, name_key.clone()), Some(id));
-        let card = Card { held, name_key, aliases: vec![], head: None, links: None, rewrites_aliases: false, is_stored: true };
+        let card =
+            Card { held, name_key, aliases: vec![], head: None, links: None, rewrites_aliases: false, is_stored: true };
         self.cards.settled.insert(id, Some(card));
     }
 

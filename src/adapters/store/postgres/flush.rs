@@ -118,7 +118,8 @@ struct Aliases {
 
 impl Columns {
     pub(super) fn of(draft: &Draft) -> Result<Self> {
-        let mut columns = Self { removed: draft.removed.iter().map(|(id, ())| row::uuid(*id)).collect(), ..Self::default() };
+        let mut columns =
+            Self { removed: draft.removed.iter().map(|(id, ())| row::uuid(*id)).collect(), ..Self::default() };
         for (id, card) in draft.cards.iter() {
             if let Some((card, head)) = card.as_ref().and_then(|card| Some((card, card.head.as_ref()?))) {
                 columns.add_head(*id, card, head)?;

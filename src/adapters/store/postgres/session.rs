@@ -73,7 +73,9 @@ impl Dialer {
                     self.0.primary.store(host, Ordering::Relaxed);
                     return Ok(Session { connection, host });
                 }
-                Err(Error::Unavailable { detail, .. }) => failures.push(format!("{}: {detail}", self.0.address.name(host))),
+                Err(Error::Unavailable { detail, .. }) => {
+                    failures.push(format!("{}: {detail}", self.0.address.name(host)))
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -130,10 +132,17 @@ impl Dialer {
         let server = self.0.address.name(host);
         if !is_durable(&proof.synchronous_commit) {
             let value = &proof.synchronous_commit;
-            tracing::warn!(server, value, "the database's synchronous_commit is weaker than on; Strongroom's own sessions use on");
+            tracing::warn!(
+                server,
+                value,
+                "the database's synchronous_commit is weaker than on; Strongroom's own sessions use on"
+            );
         }
         if !proof.fsync {
-            tracing::warn!(server, "the database runs with fsync off: a crash of its machine can lose what was acknowledged");
+            tracing::warn!(
+                server,
+                "the database runs with fsync off: a crash of its machine can lose what was acknowledged"
+            );
         }
         if !proof.encrypted && self.0.address.is_far(host) {
             tracing::warn!(server, "the session to the database is not encrypted; sslmode=verify-full makes it so");

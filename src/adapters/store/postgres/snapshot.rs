@@ -5,10 +5,10 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Uuid;
 use sqlx::{Executor, Row, query};
 
+use super::fault;
 use super::reader::at_most;
 use super::row::{self, head_columns};
 use super::session::{Dialer, Session};
-use super::fault;
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::Ledger;
 use crate::app::ports::{Alias, HeadRow, RevisionRow, Snapshot};
@@ -70,9 +70,8 @@ impl Snapshot for Moment {
     }
 
     async fn revisions(&mut self, after: Option<(RecordId, Revision)>, limit: usize) -> Result<Vec<RevisionRow>> {
-        let (id, number) = after.map_or((Uuid::nil(), -1), |(id, number)| {
-            (row::uuid(id), i64::try_from(number.0).unwrap_or(i64::MAX))
-        });
+        let (id, number) = after
+            .map_or((Uuid::nil(), -1), |(id, number)| (row::uuid(id), i64::try_from(number.0).unwrap_or(i64::MAX)));
         let found = query(REVISIONS).bind(id).bind(number).bind(at_most(limit));
         let found = found.fetch_all(self.connection()).await.map_err(|fault| fault::refused(&fault))?;
         let revision = |columns: &PgRow| {
@@ -92,7 +91,8 @@ impl Snapshot for Moment {
 
 fn head_row(columns: &PgRow) -> Result<HeadRow> {
     let (head, mac) = row::head(columns)?;
-    let strange = |what: &str| Error::Damaged { what: format!("record {}", head.id), detail: format!("unknown {what}") };
+    let strange =
+        |what: &str| Error::Damaged { what: format!("record {}", head.id), detail: format!("unknown {what}") };
     let kinds: Vec<i16> = row::get(columns, 14)?;
     let values: Vec<Vec<u8>> = row::get(columns, 15)?;
     let links: Vec<Uuid> = columns.try_get(16).map_err(|fault| fault::refused(&fault))?;

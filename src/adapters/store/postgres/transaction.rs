@@ -57,7 +57,12 @@ impl From<sqlx::Error> for Failure {
 }
 
 /// After anything but `Done` the connection must not be used again.
-pub(super) async fn run(connection: &mut PgConnection, store: StoreId, writes: &[&Write], patience: Duration) -> Outcome {
+pub(super) async fn run(
+    connection: &mut PgConnection,
+    store: StoreId,
+    writes: &[&Write],
+    patience: Duration,
+) -> Outcome {
     let late = || Failure(Outcome::Lost(fault::unavailable("PostgreSQL does not answer in time")));
     let prepared = timeout(ANSWER, prepare(connection, store, writes)).await;
     match prepared.unwrap_or_else(|_| Err(late())) {

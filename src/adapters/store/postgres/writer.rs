@@ -113,7 +113,9 @@ impl Desk {
                 Outcome::InDoubt(answers, mark) => match self.resolve(&mark).await {
                     Some(true) => return answer_each(batch, answers),
                     Some(false) if Instant::now() < until => {}
-                    Some(false) => return answer_all(batch, &fault::unavailable("the commit was lost with the server")),
+                    Some(false) => {
+                        return answer_all(batch, &fault::unavailable("the commit was lost with the server"));
+                    }
                     None => return answer_all(batch, &in_doubt()),
                 },
             }
@@ -176,9 +178,8 @@ fn batches(orders: impl Iterator<Item = Order>) -> Vec<Vec<Order>> {
 }
 
 fn concerns_keys(write: &Write) -> bool {
-    let of_keys = |change: &Change| {
-        matches!(change, Change::AddKey(_) | Change::RetireKey { .. } | Change::RetireRoot { .. })
-    };
+    let of_keys =
+        |change: &Change| matches!(change, Change::AddKey(_) | Change::RetireKey { .. } | Change::RetireRoot { .. });
     write.changes.iter().any(|(change, _)| of_keys(change))
 }
 

@@ -1,3 +1,5 @@
-//! On real servers: sessions, their failures, and what a crash of the server leaves.
+//! On real servers: sessions and their failures, and batches of writes. What a crash leaves is in `tests/it/postgres`.
 
+mod batches;
+mod schema;
 mod sessions;
