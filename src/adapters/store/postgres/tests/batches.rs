@@ -4,14 +4,13 @@ use futures::future::join_all;
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
+use crate::adapters::store::MemoryStore;
+use crate::adapters::store::contract::history::{Step, everything, steps};
 use crate::adapters::store::contract::{
-    Acts, Step, at, everything, first, id, keyring, linked, marked, note, release, revision, steps,
+    Acts, at, first, id, in_a_new_database, keyring, linked, marked, note, release, revision,
 };
-use crate::adapters::store::postgres::server;
-use crate::adapters::store::{MemoryStore, PostgresStore};
 use crate::app::ports::{Append, Change, Key, Store, Write};
 use crate::domain::record::{Class, Head};
-use crate::domain::secret::SecretText;
 
 fn write(change: Change) -> Write {
     Write { changes: vec![(change, note())], keyring: keyring(), fence: None }
@@ -48,11 +47,6 @@ async fn writes(store: &MemoryStore, step: &Step) -> Vec<Write> {
             due.into_iter().map(|row| forget(row.head.id, row.head.name, row.mac)).collect()
         }
     }
-}
-
-async fn in_a_new_database() -> PostgresStore {
-    let url = tokio::task::spawn_blocking(|| server::shared().database()).await.unwrap();
-    PostgresStore::open(&SecretText::new(url)).await.unwrap()
 }
 
 proptest! {
