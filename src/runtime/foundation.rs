@@ -1,6 +1,5 @@
 //! What every subcommand that touches records stands on: store, key, use cases.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -9,13 +8,13 @@ use crate::adapters::journal::LogJournal;
 use crate::adapters::kms::local::KeyFile;
 use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
-use crate::adapters::store::SqliteStore;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
-use crate::app::ports::{Clock, Identify, KeyTable, Review};
+use crate::app::ports::{Clock, Identify, Review};
 use crate::app::{App, Parts};
 use crate::config::Settings;
+use crate::runtime::database;
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -24,16 +23,10 @@ pub struct Cluster {
     pub review: Arc<dyn Review>,
 }
 
-pub fn database(settings: &Settings) -> PathBuf {
-    settings.data_dir.join("strongroom.db")
-}
-
 /// Opens the store and the key, making both on first start. An existing store without its key is refused:
 /// a new key would open nothing in it.
 pub async fn open(settings: &Settings, cluster: Option<Cluster>, alarm: &Alarm) -> anyhow::Result<App> {
-    let path = database(settings);
-    let opened = SqliteStore::open(&path, alarm.clone());
-    let store = Arc::new(opened.with_context(|| format!("opening the store {}", path.display()))?);
+    let store = database::open(settings, alarm).await?;
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
     let key = match store.data_keys().await?.is_empty() {
         true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,

@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod database;
 mod foundation;
 mod kubernetes;
 mod operator;

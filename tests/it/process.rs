@@ -156,6 +156,7 @@ impl Strongroom {
     pub fn create_client(&self, name: &str, admin: bool) -> String {
         let mut command = binary();
         command.args(["client", "create", name, "--data-dir", &self.data.display().to_string()]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if admin {
             command.arg("--admin");
         }

@@ -3,6 +3,7 @@
 mod doubt;
 mod failover;
 mod load;
+mod replicas;
 #[path = "../../peers/postgres/server.rs"]
 mod server;
 mod sessions;

@@ -29,6 +29,7 @@ use crate::domain::Result;
 use crate::domain::name::StoreId;
 use crate::domain::record::Class;
 use crate::domain::secret::SecretText;
+use address::Address;
 use pool::Pool;
 use session::Dialer;
 use snapshot::Moment;
@@ -52,9 +53,15 @@ impl PostgresStore {
         Ok(Self { id, writer: Writer::start(dialer.clone(), id, session), pool, dialer })
     }
 
-    /// The hosts, as the log may say them.
-    pub fn hosts(&self) -> String {
-        self.dialer.hosts()
+    /// Whether the database has a schema of ours. Makes nothing.
+    pub async fn exists(url: &SecretText) -> Result<bool> {
+        let mut session = Dialer::new(url)?.dial().await?;
+        schema::exists(&mut session.connection).await
+    }
+
+    /// The hosts in a URL, as the log may say them.
+    pub fn hosts_of(url: &SecretText) -> Result<String> {
+        Ok(Address::parse(url)?.to_string())
     }
 
     /// How many transactions were committed by this handle.

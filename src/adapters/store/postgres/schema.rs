@@ -72,6 +72,11 @@ async fn version(connection: &mut PgConnection) -> sqlx::Result<String> {
     Ok(String::from_utf8_lossy(&version).into_owned())
 }
 
+pub(super) async fn exists(connection: &mut PgConnection) -> Result<bool> {
+    let found = sqlx::query(EXISTS).persistent(false).fetch_one(connection).await;
+    found.and_then(|columns| columns.try_get(1)).map_err(|fault| fault::refused(&fault))
+}
+
 pub(super) async fn store_id(connection: &mut PgConnection) -> Result<StoreId> {
     let row = sqlx::query(READ).bind(STORE_ID).fetch_one(connection).await.map_err(|fault| fault::refused(&fault))?;
     let id: Vec<u8> = row.try_get(0).map_err(|fault| fault::refused(&fault))?;

@@ -87,10 +87,6 @@ impl Dialer {
         session.host == self.0.primary.load(Ordering::Relaxed)
     }
 
-    pub(super) fn hosts(&self) -> String {
-        self.0.address.to_string()
-    }
-
     async fn try_host(&self, host: usize, options: &PgConnectOptions) -> Result<PgConnection> {
         let dialled = async {
             let mut connection = options.connect().await.map_err(|error| fault::refused(&error))?;
