@@ -9,14 +9,27 @@ use anyhow::Context;
 
 use crate::adapters::store::{PostgresStore, SqliteStore};
 use crate::app::alarm::Alarm;
-use crate::app::ports::{KeyTable, Store};
+use crate::app::ports::{JournalTable, KeyTable, Store};
 use crate::config::Settings;
 use crate::domain::Error;
 
 /// What a store is to the use cases and to the keyring.
-pub trait Database: Store + KeyTable {}
+pub trait Database: Store + KeyTable {
+    /// Where its journals are kept, if not in a folder.
+    fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>>;
+}
 
-impl<T: Store + KeyTable> Database for T {}
+impl Database for SqliteStore {
+    fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>> {
+        None
+    }
+}
+
+impl Database for PostgresStore {
+    fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>> {
+        Some(self)
+    }
+}
 
 pub async fn open(settings: &Settings, alarm: &Alarm) -> anyhow::Result<Arc<dyn Database>> {
     let opening = || format!("opening the store {}", name(settings));

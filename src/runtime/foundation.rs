@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::adapters::journal::LogJournal;
+use crate::adapters::journal::{self, Anchor, FileJournal, LogJournal, Pace, TableGround, TableJournal};
 use crate::adapters::kms::local::KeyFile;
 use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
-use crate::app::ports::{Clock, Identify, Review};
+use crate::app::ports::{Clock, Identify, Journal, Review};
 use crate::app::{App, Parts};
 use crate::config::Settings;
-use crate::runtime::database;
+use crate::runtime::database::{self, Database};
+use crate::runtime::journal::{Journaling, Kept};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -23,27 +25,85 @@ pub struct Cluster {
     pub review: Arc<dyn Review>,
 }
 
-/// Opens the store and the key, making both on first start. An existing store without its key is refused:
-/// a new key would open nothing in it.
+/// What everything stands on that touches the store.
+pub struct Ground {
+    pub store: Arc<dyn Database>,
+    pub keyring: Arc<Keyring>,
+    pub clock: Arc<SystemClock>,
+    pub entropy: Arc<SystemEntropy>,
+}
+
+impl Ground {
+    /// Opens the store and the key, making both on first start. An existing store without its key is
+    /// refused: a new key would open nothing in it.
+    async fn open(settings: &Settings, alarm: &Alarm) -> anyhow::Result<Self> {
+        let store = database::open(settings, alarm).await?;
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
+        let key = match store.data_keys().await?.is_empty() {
+            true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,
+            false => KeyFile::open(&settings.key_file, entropy.clone())?,
+        };
+        let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), clock.now()).await;
+        Ok(Self { store, keyring: keyring.context("opening the data keys")?, clock, entropy })
+    }
+
+    /// Makes nothing: for looking at what is there.
+    pub async fn of_existing(settings: &Settings) -> anyhow::Result<Self> {
+        let alarm = Alarm::default();
+        if database::open(settings, &alarm).await?.data_keys().await?.is_empty() {
+            bail!("the store has no data key: it was never used, or they were taken away");
+        }
+        Self::open(settings, &alarm).await
+    }
+
+    /// In a folder, or where all replicas keep theirs.
+    async fn open_journal(
+        &self,
+        settings: &Settings,
+        alarm: &Alarm,
+    ) -> anyhow::Result<(Kept, UnboundedReceiver<Anchor>)> {
+        let (clock, entropy, keyring) = (self.clock.clone(), self.entropy.clone(), self.keyring.clone());
+        let pace = Pace::default();
+        if let Some(table) = self.store.clone().journals() {
+            let opened = TableJournal::open(TableGround { table, clock, entropy, keyring, pace }).await;
+            let (journal, anchors) = opened.context("opening a journal in the database")?;
+            return Ok((Kept::Table(Arc::new(journal)), anchors));
+        }
+        let (folder, alarm) = (settings.audit_dir.clone(), alarm.clone());
+        let opened = FileJournal::open(journal::Ground { folder, clock, entropy, alarm, keyring, pace });
+        let (journal, anchors) =
+            opened.with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
+        Ok((Kept::File(Arc::new(journal)), anchors))
+    }
+
+    fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
+        App::new(Parts {
+            store: self.store.clone(),
+            keyring: self.keyring.clone(),
+            journal,
+            keymaker: Arc::new(Workshop::new()),
+            hashing: Arc::new(Argon2id::new(self.entropy.clone())),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            review: cluster.as_ref().map(|cluster| cluster.review.clone()),
+            identify: cluster.map(|cluster| cluster.identify),
+        })
+    }
+}
+
+/// For subcommands that answer nobody.
 pub async fn open(settings: &Settings, cluster: Option<Cluster>, alarm: &Alarm) -> anyhow::Result<App> {
-    let store = database::open(settings, alarm).await?;
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
-    let key = match store.data_keys().await?.is_empty() {
-        true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,
-        false => KeyFile::open(&settings.key_file, entropy.clone())?,
-    };
-    let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), clock.now()).await;
-    let keyring = keyring.context("opening the data keys")?;
-    let parts = Parts {
-        store,
-        keyring,
-        journal: Arc::new(LogJournal),
-        keymaker: Arc::new(Workshop::new()),
-        hashing: Arc::new(Argon2id::new(entropy.clone())),
-        clock,
-        entropy,
-        review: cluster.as_ref().map(|cluster| cluster.review.clone()),
-        identify: cluster.map(|cluster| cluster.identify),
-    };
-    Ok(App::new(parts))
+    Ok(Ground::open(settings, alarm).await?.app(cluster, Arc::new(LogJournal)))
+}
+
+/// For those who answer callers: every read and denial is noted in a journal from here on.
+pub async fn open_to_serve(
+    settings: &Settings,
+    cluster: Option<Cluster>,
+    alarm: &Alarm,
+) -> anyhow::Result<(Arc<App>, Journaling)> {
+    let ground = Ground::open(settings, alarm).await?;
+    let (journal, anchors) = ground.open_journal(settings, alarm).await?;
+    let app = Arc::new(ground.app(cluster, journal.journal()));
+    Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
 }

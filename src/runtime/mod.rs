@@ -1,9 +1,11 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod audit;
 mod check;
 mod client;
 mod database;
 mod foundation;
+mod journal;
 mod kubernetes;
 mod operator;
 mod rest;
@@ -37,6 +39,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Audit { command } => audit::run(command),
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());

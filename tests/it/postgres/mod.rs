@@ -2,6 +2,7 @@
 
 mod doubt;
 mod failover;
+mod journal;
 mod load;
 mod replicas;
 #[path = "../../peers/postgres/server.rs"]

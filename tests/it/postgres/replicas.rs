@@ -37,6 +37,21 @@ async fn what_one_replica_acknowledges_another_serves() {
         assert!(log.contains("fsync off"), "what the server does not guarantee is said: {log}");
     }
     let name = url.rsplit('/').next().expect("a name");
+    let audit = |command: &str| {
+        let mut audit = binary();
+        audit.args(["audit", command, "--data-dir", &first.data.display().to_string()]);
+        let output = audit.env("STRONGROOM_DATABASE", &url).output().expect("the binary");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (whole, said) = audit("verify");
+    assert!(whole && said.contains("in 2 files"), "{said}");
+    let (_, tail) = audit("tail");
+    assert!(tail.contains(r#""action":"create""#) && tail.contains(r#""action":"read""#), "{tail}");
+    let taken = "DELETE FROM strongroom.notes WHERE number = 2 AND journal =
+        (SELECT journal FROM strongroom.notes WHERE note LIKE '%\"read\"%' LIMIT 1)";
+    server::shared().sql(name, taken);
+    let (whole, said) = audit("verify");
+    assert!(!whole && said.contains("record 2 is missing"), "{said}");
     let rows = server::shared().sql(name, "SELECT string_agg(sealed::text, '') FROM strongroom.revisions");
     let value = b"v-a-l-u-e".map(|byte| format!("{byte:02x}")).concat();
     assert!(!rows.is_empty() && !rows.contains(&value));

@@ -108,7 +108,7 @@ impl Wanted {
                 self.retired.push((*epoch).into());
             }
             Change::AddKey(_) | Change::RetireRoot { .. } => self.keys = true,
-            Change::Raise(_) => {}
+            Change::Raise(_) | Change::Remark => {}
         }
     }
 

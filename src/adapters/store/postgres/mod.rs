@@ -5,6 +5,7 @@ mod address;
 mod draft;
 mod fault;
 mod flush;
+mod journals;
 mod load;
 mod pool;
 mod reader;
@@ -30,6 +31,7 @@ use crate::domain::name::StoreId;
 use crate::domain::record::Class;
 use crate::domain::secret::SecretText;
 use address::Address;
+use journals::Notary;
 use pool::Pool;
 use session::Dialer;
 use snapshot::Moment;
@@ -39,6 +41,7 @@ pub struct PostgresStore {
     id: StoreId,
     dialer: Dialer,
     pool: Pool,
+    notary: Notary,
     writer: Writer,
 }
 
@@ -50,7 +53,8 @@ impl PostgresStore {
         schema::migrate(&mut session).await?;
         let id = schema::store_id(&mut session.connection).await?;
         let pool = Pool::new(dialer.clone());
-        Ok(Self { id, writer: Writer::start(dialer.clone(), id, session), pool, dialer })
+        let notary = Notary::new(dialer.clone());
+        Ok(Self { id, notary, writer: Writer::start(dialer.clone(), id, session), pool, dialer })
     }
 
     /// Whether the database has a schema of ours. Makes nothing.

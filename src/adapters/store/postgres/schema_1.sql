@@ -92,3 +92,20 @@ CREATE TABLE strongroom.links (
 );
 
 CREATE INDEX links_by_target ON strongroom.links (to_id, from_id);
+
+-- One for each process that answers callers. State 0: it is written; 1: its process is gone; 2: it is closed.
+CREATE TABLE strongroom.journals (
+    id    int8 PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    name  text NOT NULL UNIQUE,
+    seen  timestamptz NOT NULL,
+    state int2 NOT NULL DEFAULT 0
+) WITH (fillfactor = 50);
+
+-- Reads and denials. Committed without waiting for the disk, which follows within a second.
+CREATE TABLE strongroom.notes (
+    journal int8 NOT NULL REFERENCES strongroom.journals (id),
+    number  int8 NOT NULL,
+    hash    bytea NOT NULL,
+    note    text NOT NULL,
+    PRIMARY KEY (journal, number)
+);
