@@ -8,6 +8,7 @@ mod foundation;
 mod journal;
 mod kubernetes;
 mod operator;
+mod rekey;
 mod rest;
 mod serve;
 
@@ -40,6 +41,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             client::create(&settle(given)?, &name, admin)
         }
         Command::Audit { command } => audit::run(command),
+        Command::Rekey { to_key_file, retire_other_roots, given } => {
+            rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
+        }
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());

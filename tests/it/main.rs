@@ -10,6 +10,7 @@ mod house;
 mod postgres;
 mod process;
 mod reconcile;
+mod rekey;
 mod rest;
 mod rights;
 mod running;

@@ -20,7 +20,8 @@ pub(super) struct Desk {
     ground: Ground,
     state: Mutex<State>,
     wake: Condvar,
-    anchors: UnboundedSender<Anchor>,
+    /// Until the last one is told: who waits for more must not wait for ever.
+    anchors: Mutex<Option<UnboundedSender<Anchor>>>,
 }
 
 struct State {
@@ -65,7 +66,8 @@ impl Desk {
         for (file, _) in &left {
             folder::mark_over(&file.path).map_err(at)?;
         }
-        let desk = Self { ground, state: Mutex::new(State::new(page)), wake: Condvar::new(), anchors };
+        let (state, anchors) = (Mutex::new(State::new(page)), Mutex::new(Some(anchors)));
+        let desk = Self { ground, state, wake: Condvar::new(), anchors };
         let state = desk.state();
         desk.tell(Stage::Opened, &state.page, &state.page.position);
         drop(state);
@@ -106,6 +108,11 @@ impl Desk {
 
     /// The thread, to its end.
     pub(super) fn keep(&self) {
+        self.keep_on();
+        *self.anchors.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn keep_on(&self) {
         let mut noted = Instant::now();
         let mut anchored = self.state().page.position;
         loop {
@@ -227,7 +234,10 @@ impl Desk {
 
     fn tell(&self, stage: Stage, page: &Page, position: &Position) {
         let name = page.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let _ = self.anchors.send(Anchor::new(self.ground.clock.now(), stage, name, position)); // nobody listens in a stopped program
+        if let Some(anchors) = self.anchors.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // Nobody listens in a program that has stopped.
+            let _ = anchors.send(Anchor::new(self.ground.clock.now(), stage, name, position));
+        }
     }
 
     fn refuse(&self, trouble: Trouble) -> crate::domain::Error {

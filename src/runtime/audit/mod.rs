@@ -2,7 +2,7 @@
 //! running server: the store is read at one moment, and the journals as far as they were written then.
 
 mod journals;
-mod records;
+mod noted;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -23,10 +23,12 @@ use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
 use crate::app::ports::Snapshot;
+use crate::app::verify::{self, Verified};
 use crate::config::{AuditCommand, Settings};
 use crate::domain::Error;
 use crate::runtime::database::Database;
 use crate::runtime::foundation::Ground;
+use crate::runtime::rekey::Progress;
 use crate::runtime::{database, settle, threads};
 use walk::Findings;
 
@@ -135,21 +137,27 @@ async fn look_at_all(
 ) -> anyhow::Result<String> {
     let mut snapshot = store.snapshot().await?;
     let Some(ledger) = snapshot.ledger().await? else { bail!("the store has no ledger: its first row was taken away") };
-    if let Err(error) = keyring.verify_ledger(&ledger) {
-        findings.add(format!("the ledger is not what was written here: {error}"));
-    }
-    let (anchors, writes, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
+    // After the snapshot: what it holds is under keys that are there by now.
+    keyring.reload().await?;
+    let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
     drop(snapshot);
     let kept = Journals::of(store.clone(), settings).await?;
-    let journals = journals::check(kept.folder(), &anchors, keyring, findings, &mut progress("lines of journals"))?;
-    println!("writes    {writes} records");
+    let journals = journals::check(
+        kept.folder(),
+        &told.anchors,
+        told.elsewhere,
+        keyring,
+        findings,
+        &mut progress("lines of journals"),
+    )?;
+    println!("writes    {} records", told.records);
     println!("journals  {} records in {} files, {} not sealed", journals.records, journals.files, journals.unsealed);
     println!("records   {} with {} revisions", records.records, records.revisions);
     journals.remarks.iter().for_each(|remark| println!("note      {remark}"));
     let hash: String = ledger.position.hash.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!(
         "ok: {} records of audit, {} records, chain head {} {hash}",
-        writes + journals.records,
+        told.records + journals.records,
         records.records,
         ledger.position.number
     ))
@@ -161,18 +169,24 @@ async fn look_at_store(
     ledger: &Ledger,
     keyring: &Keyring,
     findings: &mut Findings,
-) -> (Vec<crate::adapters::journal::Anchor>, u64, records::Count) {
+) -> (writes::Told, Verified) {
     let told = writes::check(snapshot, ledger, keyring, findings, &mut progress("records of writes")).await;
-    let told = told.unwrap_or_else(|error| {
+    let mut told = told.unwrap_or_else(|error| {
         findings.add(unreadable("writes", &error));
         writes::Told::default()
     });
-    let checked = records::check(snapshot, ledger, keyring, told.latest, findings, &mut progress("records")).await;
-    let counted = checked.unwrap_or_else(|error| {
+    let latest = std::mem::take(&mut told.latest);
+    if let Err(error) = noted::check(snapshot, latest, findings).await {
         findings.add(unreadable("records", &error));
-        records::Count::default()
+    }
+    let shown = Progress::default();
+    let verified = verify::verify(snapshot, keyring, &|seen, total| shown.show(seen, total)).await;
+    let verified = verified.unwrap_or_else(|error| {
+        findings.add(unreadable("records", &error));
+        Verified::default()
     });
-    (told.anchors, told.records, counted)
+    verified.findings.iter().for_each(|finding| findings.add(format!("records: {finding}")));
+    (told, verified)
 }
 
 fn unreadable(what: &str, error: &Error) -> String {

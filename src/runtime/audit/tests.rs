@@ -107,7 +107,7 @@ impl Town {
 
     fn verify(&self, folder: &Path) -> (Findings, Count) {
         let mut findings = Findings::default();
-        let count = check(folder, &self.anchors, &keyring(), &mut findings, &mut |_| {}).unwrap();
+        let count = check(folder, &self.anchors, 0, &keyring(), &mut findings, &mut |_| {}).unwrap();
         (findings, count)
     }
 
@@ -209,6 +209,16 @@ fn a_file_that_is_gone_renamed_or_doubled_is_missed() {
 }
 
 #[test]
+fn journals_from_before_a_restore_may_be_elsewhere() {
+    let (empty, anchors) = (tempfile::tempdir().unwrap(), &town().anchors);
+    for (elsewhere, gone) in [(anchors.len(), 0), (1, 2)] {
+        let mut findings = Findings::default();
+        let count = check(empty.path(), anchors, elsewhere, &keyring(), &mut findings, &mut |_| {}).unwrap();
+        assert_eq!((findings.count, count.remarks.len()), (gone, 3 - gone as usize), "{:?}", findings.said);
+    }
+}
+
+#[test]
 fn a_journal_that_somebody_without_the_key_makes_up_is_seen() {
     let made_up = town().after(|folder| {
         let (journal, _told) = open(&folder.join("made up"), keyring_of(StoreId::from_bytes([9; 16]), &[1]), pace());
@@ -230,7 +240,7 @@ fn seals_under_a_retired_key_are_believed_as_far_as_they_are_anchored() {
     let anchors = drained(&mut told);
     for (anchors, expected) in [(&anchors[..], 0), (&anchors[..1], 1)] {
         let mut findings = Findings::default();
-        check(folder.path(), anchors, &keyring(), &mut findings, &mut |_| {}).unwrap();
+        check(folder.path(), anchors, 0, &keyring(), &mut findings, &mut |_| {}).unwrap();
         assert_eq!(findings.count, expected, "{:?}", findings.said);
     }
 }
@@ -255,7 +265,7 @@ fn a_live_journal_is_verified_while_it_is_written() {
     while !thread.is_finished() {
         anchors.extend(drained(&mut told));
         let mut findings = Findings::default();
-        check(folder.path(), &anchors, &keyring(), &mut findings, &mut |_| {}).unwrap();
+        check(folder.path(), &anchors, 0, &keyring(), &mut findings, &mut |_| {}).unwrap();
         assert_eq!(findings.said, Vec::<String>::new());
         rounds += 1;
     }

@@ -221,4 +221,5 @@ async fn the_last_records_are_shown_and_followed_in_the_order_of_their_times() {
     assert_eq!(scene.strongroom.stop().await.code(), Some(0));
     let said = verified(&scene.strongroom.data);
     assert!(said.contains(" 0 not sealed"), "{said}");
+    assert!(!scene.strongroom.log().contains("WARN"), "{}", scene.strongroom.log());
 }
