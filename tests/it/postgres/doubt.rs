@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use strongroom::domain::{Conflict, Error};
 
-use super::load::{Load, Root, Vault, judge};
+use super::load::{Load, Root, Vault, judge, rounds};
 use super::server;
 use super::wire::{Cut, Wire};
 
@@ -62,4 +62,33 @@ async fn under_load_every_cut_commit_is_done_once() {
     let told = load.stop().await;
     assert_eq!(told.errors, 0, "nobody had to hear of it");
     judge(&vault, &told).await;
+}
+
+/// R11: a wire that is silent instead of cut. The last one is silent for longer than anybody waits for an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_partition_writes_go_on_and_nothing_is_lost() {
+    let (vault, wire, ..) = vault().await;
+    let load = Load::start(&[vault.clone()]);
+    let mut slowest = Duration::ZERO;
+    let brief = (1..=rounds(6, 199)).map(|round| Duration::from_millis(50 + round as u64 * 977 % 2_000));
+    for length in brief.chain([Duration::from_secs(16)]) {
+        load.go_on_for(30).await;
+        wire.silence(true);
+        tokio::time::sleep(length).await;
+        wire.silence(false);
+        let healed = Instant::now();
+        load.go_on_for(1).await;
+        slowest = slowest.max(healed.elapsed());
+    }
+    let told = load.stop().await;
+    judge(&vault, &told).await;
+    println!(
+        "partitions: {}; acknowledged writes: {}, lost: 0; writes that were told of it: {}; \
+         writes went on {:.2} s after the end of one at the latest",
+        rounds(6, 199) + 1,
+        told.writes(),
+        told.errors,
+        slowest.as_secs_f64(),
+    );
+    assert!(slowest < Duration::from_secs(15), "{slowest:?}");
 }

@@ -1,10 +1,11 @@
 //! A wire between the store and its server that can be cut at the worst moment: when a commit is on its way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What happens to the next commit. Afterwards the wire is whole again.
@@ -27,6 +28,7 @@ pub struct Wire {
     pub port: u16,
     next: Arc<AtomicU8>,
     cuts: Arc<AtomicUsize>,
+    silent: Arc<AtomicBool>,
 }
 
 const ALL: [Cut; 5] = [Cut::None, Cut::Before, Cut::Behind, Cut::Late, Cut::ForGood];
@@ -37,7 +39,7 @@ impl Wire {
     pub async fn to(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let wire = Self { port, next: Arc::new(AtomicU8::new(0)), cuts: Arc::default() };
+        let wire = Self { port, next: Arc::new(AtomicU8::new(0)), cuts: Arc::default(), silent: Arc::default() };
         let accepting = wire.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -57,17 +59,39 @@ impl Wire {
         self.cuts.load(Ordering::SeqCst)
     }
 
+    /// A partition: nothing comes through in either direction, and nobody is told. What was sent arrives when it is over.
+    pub fn silence(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
+    }
+
+    async fn heard(&self) {
+        while self.silent.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn carry_answers(self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            self.heard().await;
+            if to.write_all(&buffer[..length]).await.is_err() {
+                return;
+            }
+        }
+    }
+
     fn next(&self) -> Cut {
         ALL[usize::from(self.next.load(Ordering::SeqCst))]
     }
 
     async fn carry(self, client: TcpStream, server: u16) {
         let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
-        let (mut from_client, mut to_client) = client.into_split();
-        let (mut from_server, mut to_server) = server.into_split();
-        let answers = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+        let (mut from_client, to_client) = client.into_split();
+        let (from_server, mut to_server) = server.into_split();
+        let answers = tokio::spawn(self.clone().carry_answers(from_server, to_client));
         let mut buffer = vec![0; 1 << 16];
         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+            self.heard().await;
             let message = &buffer[..length];
             let is_commit = message.windows(COMMIT.len()).any(|part| part == COMMIT);
             let how = if is_commit { self.next() } else { Cut::None };

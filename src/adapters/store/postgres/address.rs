@@ -19,8 +19,8 @@ const ROLE: &str = "target_session_attrs";
 
 /// A vanished client must not hold the ledger's lock for longer than this, nor a statement run on for nobody.
 const SESSION: [(&str, &str); 7] = [
-    ("statement_timeout", "15s"),
-    ("lock_timeout", "10s"),
+    ("statement_timeout", "10s"),
+    ("lock_timeout", "8s"),
     ("idle_in_transaction_session_timeout", "10s"),
     ("client_connection_check_interval", "2s"),
     ("tcp_keepalives_idle", "5"),

@@ -17,7 +17,7 @@ use crate::domain::{Error, Result};
 const CONNECT: Duration = Duration::from_secs(4);
 
 /// Statement timeouts live in the server. This one notices that nothing at all comes back any more.
-pub(super) const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(12);
 
 const OLDEST: i32 = 150_000;
 

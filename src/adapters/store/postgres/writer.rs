@@ -137,8 +137,9 @@ impl Desk {
         self.is_away = false;
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
         let outcome = transaction::run(&mut session.connection, self.store, &writes, PATIENCE).await;
-        if let Outcome::Done(_) = outcome {
-            self.commits.fetch_add(1, Ordering::Relaxed);
+        if let Outcome::Done(answers) = &outcome {
+            let committed = answers.iter().any(Result::is_ok);
+            self.commits.fetch_add(committed.into(), Ordering::Relaxed);
             self.session = Some(session);
         }
         outcome
