@@ -40,6 +40,7 @@ units: tools
 	@echo '== tests (about 6 min to build the first time)'
 	$(CLUSTER) build test
 	$(PEERS) kms
+	@tests/peers/postgres/find > /dev/null
 	cargo test --locked --features failpoints
 
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials

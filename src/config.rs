@@ -1,6 +1,7 @@
 //! Settings: from flags, the environment and a YAML file, in that order of strength, as parsed types.
 //! Reads the file and the environment's names when asked; opens nothing else.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::authority::AlternativeName;
+use crate::domain::secret::SecretText;
 
 const ENVIRONMENT: &str = "STRONGROOM_";
 
@@ -118,6 +120,13 @@ pub struct Given {
     #[arg(long, env = "STRONGROOM_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
+    /// PostgreSQL database instead of a file in --data-dir, for several replicas:
+    /// postgres://user:password@host/name?sslmode=verify-full; several hosts with commas between them. A password is
+    /// better given in the environment or in PGPASSWORD than on the command line
+    #[arg(long, env = "STRONGROOM_DATABASE", hide_env_values = true, value_name = "URL", value_parser = secret)]
+    #[serde(deserialize_with = "read_secret")]
+    pub database: Option<SecretText>,
+
     /// Local root key, made with mode 0400 on first start [default: <data-dir>/strongroom.key]
     #[arg(long, env = "STRONGROOM_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
@@ -215,6 +224,15 @@ pub struct Given {
     pub log_format: Option<LogFormat>,
 }
 
+/// Takes any text: the parser of the command line would repeat what it refuses.
+fn secret(text: &str) -> Result<SecretText, Infallible> {
+    Ok(SecretText::from(text))
+}
+
+fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretText>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(SecretText::new))
+}
+
 /// A pair of PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {
@@ -243,6 +261,8 @@ pub struct KmsKey {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub data_dir: PathBuf,
+    /// Absent: a file in the data folder.
+    pub database: Option<SecretText>,
     pub key_file: PathBuf,
     pub audit_dir: PathBuf,
     /// In place of the key file.
@@ -285,7 +305,7 @@ impl Given {
             ($($field:ident)+) => { Self { config: self.config, $($field: self.$field.or(file.$field)),+ } };
         }
         stronger!(
-            data_dir key_file audit_dir kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
+            data_dir database key_file audit_dir kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
             tls_key tls_name webhook_listen webhook_name
             webhook_config admin_listen kube_context token_audience leader_election lease_namespace lease_duration
             retain_for log_level log_format
@@ -329,6 +349,7 @@ impl TryFrom<Given> for Settings {
         let data_dir = given.data_dir.clone().unwrap_or_else(|| PathBuf::from("/var/lib/strongroom"));
         let listen = given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
         Ok(Self {
+            database: given.database.clone(),
             key_file: given.key_file.clone().unwrap_or_else(|| data_dir.join("strongroom.key")),
             audit_dir: given.audit_dir.clone().unwrap_or_else(|| data_dir.join("audit")),
             kms: kms(&given)?,
@@ -344,7 +365,11 @@ impl TryFrom<Given> for Settings {
             kube_context: given.kube_context,
             token_audience: given.token_audience.unwrap_or_else(|| "strongroom.dev".into()),
             // The embedded store is one machine's: its single process need not write anything to be the leader.
-            leader_election: given.leader_election == Some(LeaderElection::On),
+            leader_election: match given.leader_election.unwrap_or(LeaderElection::Auto) {
+                LeaderElection::Auto => given.database.is_some(),
+                LeaderElection::On => true,
+                LeaderElection::Off => false,
+            },
             lease_namespace: given.lease_namespace,
             lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
@@ -502,6 +527,16 @@ mod tests {
         assert_eq!(settings.listen.port(), 3);
         assert_eq!(settings.admin_listen.port(), 2);
         assert_eq!(settings.key_file, Path::new("/d/strongroom.key"));
+    }
+
+    #[test]
+    fn the_database_is_never_shown() {
+        let (_dir, path) = file("database: postgres://u:hunter2@a/b\n");
+        let settings = settle(&["--config", &path]).unwrap();
+        assert_eq!(settings.database.as_ref().unwrap().expose(), "postgres://u:hunter2@a/b");
+        let given = given(&["--database", "postgres://u:hunter2@c/d"]);
+        let shown = format!("{settings:?} {given:?}");
+        assert!(shown.contains("database") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

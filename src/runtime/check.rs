@@ -19,7 +19,7 @@ use crate::config::{Given, Settings};
 use crate::k8s::leader;
 use crate::k8s::rights::{LEADING, RIGHTS, Right};
 use crate::runtime::root_key::Patience;
-use crate::runtime::{foundation, kubernetes, leadership, root_key, settle, threads};
+use crate::runtime::{database, foundation, kubernetes, leadership, root_key, settle, threads};
 
 /// What a check found: `Err` holds what is wrong and what to do.
 type Finding = Result<String, String>;
@@ -65,15 +65,22 @@ pub fn run(given: Given) -> anyhow::Result<ExitCode> {
 
 /// Opens what is there; makes nothing.
 async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
-    let database = foundation::database(settings);
-    if !database.exists() {
-        report.line("store", Ok(format!("{} will be made at the first start", database.display())));
-        check_root_key(report, settings).await;
-        return None;
+    let name = database::name(settings);
+    match database::exists(settings).await {
+        Ok(true) => {}
+        Ok(false) => {
+            report.line("store", Ok(format!("{name} will be made at the first start")));
+            check_root_key(report, settings).await;
+            return None;
+        }
+        Err(error) => {
+            report.line("store", Err(format!("{error:#}")));
+            return None;
+        }
     }
     match foundation::open(settings, None, &Alarm::default()).await {
         Ok(app) => {
-            report.line("store", Ok(format!("{} opens", database.display())));
+            report.line("store", Ok(format!("{name} opens")));
             report.line("key", Ok(format!("{} opens the data keys", root_key::described(settings))));
             Some(app)
         }

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod client;
+mod database;
 mod foundation;
 mod journal;
 mod kubernetes;

@@ -10,6 +10,7 @@ mod house;
 mod kms;
 mod leader;
 mod memory;
+mod postgres;
 mod process;
 mod reconcile;
 mod rekey;
