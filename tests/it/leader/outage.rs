@@ -78,7 +78,7 @@ async fn survives(away: Way) {
     let dir = tempfile::tempdir().expect("a folder");
     let kubeconfig = dir.path().join("kubeconfig");
     std::fs::write(&kubeconfig, detour(Some(road.address)).0).expect("written");
-    let mut process = bench.candidate("3s");
+    let mut process = bench.candidate("6s");
     process.set("KUBECONFIG", Some(kubeconfig.to_str().expect("a path")));
     process.start_without_webhook().await;
     until("it leads", &process, async || process.leads().await).await;
@@ -101,7 +101,7 @@ async fn survives(away: Way) {
 
     road.way.send_replace(away);
     let lost = until("it stops leading", &process, async || !process.leads().await).await;
-    assert!(lost < Duration::from_secs(3), "others may lead after a lease: {lost:?}");
+    assert!(lost < Duration::from_secs(6), "others may lead after a lease: {lost:?}");
     bench.create("meanwhile").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!process.leads().await && !bench.is_ready("meanwhile").await);
@@ -114,7 +114,7 @@ async fn survives(away: Way) {
     assert!(back < Duration::from_secs(15), "{back:?}");
     assert!(!reading.is_finished(), "REST failed during the outage");
     reading.abort();
-    assert!(read > 50, "too few reads to mean anything: {read}");
+    assert!(read > 20, "too few reads to mean anything: {read}");
     assert_eq!(process.id(), id);
     println!("{away:?}: stopped leading after {lost:?}, led again {back:?} after the end; {read} reads meanwhile");
     assert!(process.stop().await.success());
