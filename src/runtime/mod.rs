@@ -2,7 +2,7 @@
 
 mod check;
 mod client;
-mod foundation;
+pub mod foundation;
 mod kubernetes;
 mod operator;
 mod rest;

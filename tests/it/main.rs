@@ -2,6 +2,8 @@
 
 mod alone;
 mod cluster;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod crashes;
 mod crd_rules;
 mod house;
