@@ -16,6 +16,9 @@ use strongroom::domain::record::Entry;
 use super::{Dice, Findings, admin, amount, bench, callers, open};
 
 const RECORDS: usize = 200;
+/// How many of them the log still holds.
+const LOGGED: usize = 20;
+const THREADS: usize = 2;
 const DATABASE: &str = "strongroom.db";
 const LOG: &str = "strongroom.db-wal";
 
@@ -44,9 +47,14 @@ fn material(value: &str) -> Material {
 /// Two copies of one store: with the log that its last writes are in, and with everything in the file.
 async fn stores(bench: &Path, dice: &mut Dice) -> ([PathBuf; 2], Values) {
     let data = bench.join("data");
-    let app = open(&data).await.expect("a store");
+    let mut app = open(&data).await.expect("a store");
     let mut values = Values::new();
     for number in 0..RECORDS {
+        if number == RECORDS - LOGGED {
+            // Closing moves everything into the file: the log holds the rest.
+            drop(app);
+            app = open(&data).await.expect("a store");
+        }
         let title = format!("credential {number}");
         let place = app.credentials.require_creatable(&admin(), Some(&title)).await.expect("a place");
         let value = callers::value(dice);
@@ -150,30 +158,49 @@ impl Served {
     }
 }
 
-#[test]
-fn a_changed_byte_never_becomes_a_wrong_value() {
-    let (mut findings, mut dice) = Findings::of("changed bytes in the store");
+/// Damages copies of both stores in turn.
+fn damage_often(stores: &[PathBuf; 2], values: &Values, faults: usize, mut dice: Dice) -> ([Served; 2], Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let bench = bench();
-    let (stores, values) = runtime.block_on(stores(bench.path(), &mut dice));
     let data = bench.path().join("damaged");
-    let mut sums = [Served::default(), Served::default()];
-    for number in 0..amount(500, 100_000) {
+    let (mut sums, mut violations) = (<[Served; 2]>::default(), Vec::new());
+    for number in 0..faults {
         copy(&stores[number % 2], &data);
         let what = damage(&data, &mut dice);
-        findings.faults += 1;
-        let asked = catch_unwind(AssertUnwindSafe(|| runtime.block_on(ask_for_all(&data, &values))));
-        match asked {
-            Err(_) => findings.violations.push(format!("{what}: panic")),
-            Ok(None) => sums[number % 2].unopened += 1,
+        let sum = &mut sums[number % 2];
+        match catch_unwind(AssertUnwindSafe(|| runtime.block_on(ask_for_all(&data, values)))) {
+            Err(_) => violations.push(format!("{what}: panic")),
+            Ok(None) => sum.unopened += 1,
             Ok(Some(served)) => {
-                findings.violations.extend(served.wrong.iter().map(|wrong| format!("{what}: {wrong}")));
-                sums[number % 2].add(served);
+                violations.extend(served.wrong.iter().map(|wrong| format!("{what}: {wrong}")));
+                sum.add(served);
             }
         }
         fs::remove_dir_all(&data).expect("removed");
     }
-    let [logged, whole] = sums;
+    (sums, violations)
+}
+
+#[test]
+fn a_changed_byte_never_becomes_a_wrong_value() {
+    let (mut findings, mut dice) = Findings::of("changed bytes in the store");
+    let bench = bench();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (stores, values) = runtime.block_on(stores(bench.path(), &mut dice));
+    let share = amount(500, 100_000) / THREADS;
+    let [mut logged, mut whole] = <[Served; 2]>::default();
+    std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..THREADS).map(|_| dice.split()).collect();
+        let (stores, values) = (&stores, &values);
+        let threads = starts.into_iter().map(|dice| scope.spawn(move || damage_often(stores, values, share, dice)));
+        for thread in threads.collect::<Vec<_>>() {
+            let ([with, without], violations) = thread.join().expect("no panic but those that were caught");
+            logged.add(with);
+            whole.add(without);
+            findings.violations.extend(violations);
+            findings.faults += share;
+        }
+    });
     // One fault in the file takes few records with it, and no revision comes back that was replaced.
     assert!(whole.right > (findings.faults / 2 - whole.unopened) * RECORDS * 9 / 10, "{whole:?}");
     assert_eq!(whole.older, 0, "{whole:?}");

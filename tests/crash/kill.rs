@@ -25,6 +25,13 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
         for caller in work {
             caller.await.expect("a caller");
         }
+        // The repair after a crash may be interrupted as well.
+        if dice.below(4) == 0 {
+            strongroom.spawn();
+            tokio::time::sleep(Duration::from_millis(dice.roll() % 200)).await;
+            strongroom.kill();
+            findings.faults += 1;
+        }
         strongroom.start().await;
         callers.arrive().await;
         callers.look_at(false).await;
@@ -34,7 +41,7 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
     findings.violations.extend(callers::verify_audit(&strongroom.data));
     findings.violations.extend(callers.violations());
     let writes = callers.acknowledged();
-    assert!(writes > cycles * 10, "hardly anything was written: {writes}");
+    assert!(writes > cycles, "hardly anything was written: {writes}");
     findings.judge(&format!("{writes} acknowledged writes, {looked} credentials looked at"));
 }
 

@@ -24,6 +24,19 @@ struct Recording {
     _server: crate::process::Strongroom,
 }
 
+impl Recording {
+    /// The same workload by a program that never syncs, with the power lost at its end.
+    async fn is_lost_without_syncs(&self, dice: &mut Dice) -> bool {
+        let (bench, mut medium) = (bench(), Medium::default());
+        let careless = self.events.iter().filter(|event| !matches!(event, Event::Synced { .. }));
+        careless.for_each(|event| medium.happen(event));
+        let data = bench.path().join("data");
+        medium.rebuild(&data, Fate::Mixed, dice);
+        let certain = self.memory.credentials.iter().map(|(id, known)| (id.clone(), known.current())).collect();
+        !inspect(&data, &certain, &self.memory).await.is_empty()
+    }
+}
+
 /// The first start, 512 writes of four callers, and three ends and starts between them.
 async fn record(dice: &mut Dice) -> Recording {
     let mut server = callers::server();
@@ -157,6 +170,7 @@ async fn what_was_acknowledged_is_there_after_a_loss_of_power() {
         shares[count % 2].insert(*number);
     }
     let boundaries: usize = shares.iter().map(BTreeSet::len).sum();
+    assert!(recording.is_lost_without_syncs(&mut dice).await, "a model that cannot lose anything shows nothing");
     let recording = &recording;
     std::thread::scope(|scope| {
         let walks: Vec<_> = shares
