@@ -6,6 +6,7 @@ mod cluster;
 mod crash;
 mod crashes;
 mod crd_rules;
+mod ground;
 mod house;
 mod process;
 mod reconcile;
