@@ -126,7 +126,7 @@ async fn ask_for_all(data: &Path, values: &Values) -> Option<Served> {
     for (id, revisions) in values {
         let entry = match &mut listed {
             Some(listed) => listed.remove(id).ok_or_else(|| Error::not_found("in the list")),
-            None => app.credentials.view(&admin(), *id).await.map(|view| view.entry),
+            None => app.credentials.view(&admin(), *id, true).await.map(|view| view.entry),
         };
         match entry {
             Ok(entry) => served.judge(&entry, revisions),

@@ -23,10 +23,10 @@ pub enum Fate {
 #[derive(Default)]
 struct Content {
     is_folder: bool,
-    /// Since a sync failed no other counts: the kernel has forgotten what it did not write.
-    is_broken: bool,
     synced: Vec<u8>,
     since: Vec<Change>,
+    /// Once a sync has failed: what is read, which is more than what later syncs write.
+    seen: Option<Vec<u8>>,
 }
 
 #[derive(Clone)]
@@ -89,7 +89,7 @@ impl Medium {
 
     fn change(&mut self, inode: u64, change: Change) {
         let content = *self.by_inode.get(&inode).expect("a file whose making was recorded");
-        self.contents[content].since.push(change);
+        self.contents[content].change(change);
     }
 
     /// An inode may have been another file's before.
@@ -126,9 +126,6 @@ impl Medium {
             return;
         }
         let content = &mut self.contents[content];
-        if content.is_broken {
-            return;
-        }
         for change in std::mem::take(&mut content.since) {
             apply(&mut content.synced, &change);
         }
@@ -136,7 +133,7 @@ impl Medium {
 
     fn fail(&mut self, inode: u64) {
         if let Some(content) = self.by_inode.get(&inode) {
-            self.contents[*content].is_broken = true;
+            self.contents[*content].forget();
         }
     }
 
@@ -210,9 +207,29 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 impl Content {
+    fn change(&mut self, change: Change) {
+        let Some(seen) = &mut self.seen else { return self.since.push(change) };
+        apply(seen, &change);
+        self.since.push(match change {
+            // The kernel writes whole pages, as they are read.
+            Change::Write { at, bytes } => {
+                let (from, to) = (at / PAGE * PAGE, (at + bytes.len()).div_ceil(PAGE) * PAGE);
+                Change::Write { at: from, bytes: seen[from..to.min(seen.len())].to_vec() }
+            }
+            resize => resize,
+        });
+    }
+
+    /// A failed sync: what was to be written is marked as written, and is not.
+    fn forget(&mut self) {
+        self.seen = Some(self.after(Fate::Kept, &mut Dice(0)));
+        self.since.clear();
+    }
+
     fn after(&self, fate: Fate, dice: &mut Dice) -> Vec<u8> {
         match fate {
             Fate::Gone => self.synced.clone(),
+            Fate::Kept if self.seen.is_some() => self.seen.clone().unwrap_or_default(),
             Fate::Kept => {
                 let mut bytes = self.synced.clone();
                 self.since.iter().for_each(|change| apply(&mut bytes, change));
@@ -307,6 +324,20 @@ mod tests {
         medium.happen(&written(0, b"two"));
         assert_eq!(rebuilt(&medium, Fate::Gone, 0).as_deref(), Some(&b"one"[..]));
         assert_eq!(rebuilt(&medium, Fate::Kept, 0).as_deref(), Some(&b"two"[..]));
+    }
+
+    #[test]
+    fn what_a_failed_sync_forgot_is_written_by_no_later_one() {
+        let mut medium = made();
+        medium.happen(&Event::Synced { inode: 1 });
+        medium.happen(&written(0, &[1; 2 * PAGE]));
+        medium.happen(&Event::SyncFailed { inode: 2 });
+        medium.happen(&Event::Synced { inode: 2 });
+        assert_eq!(rebuilt(&medium, Fate::Gone, 0).as_deref(), Some(&b""[..]));
+        medium.happen(&written(PAGE, &[2]));
+        medium.happen(&Event::Synced { inode: 2 });
+        let [lost, page] = [vec![0; PAGE], [vec![2], vec![1; PAGE - 1]].concat()];
+        assert_eq!(rebuilt(&medium, Fate::Gone, 0), Some([lost, page].concat()), "the page that was written again");
     }
 
     #[test]

@@ -15,6 +15,9 @@
 //! - A name (made, linked, renamed or removed) is certain once its folder was synced; before that, each change of
 //!   names happened or did not, on its own. A rename is one change: never both names, never neither.
 //!
+//! - A sync that failed was no sync, and what it should have written is forgotten: the process and its successors go
+//!   on reading it, but no later sync writes it, unless its page is written again.
+//!
 //! That is harsher than ext4 or XFS, which keep changes of names in order and persist a file's first name with it.
 //!
 //! Not covered: a sector that is torn within its 512 bytes, or that loses bytes outside of what was written to it (SQLite
@@ -37,6 +40,7 @@ use std::iter;
 use std::path::Path;
 
 use strongroom::app::App;
+use strongroom::app::alarm::Alarm;
 use strongroom::config::Given;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::name::Tenant;
@@ -101,11 +105,12 @@ impl Dice {
 /// Everything that stands on a data folder, in this process: as fast to open as can be, once for each fault.
 async fn open(data: &Path) -> anyhow::Result<App> {
     let given = Given { data_dir: Some(data.into()), ..Given::default() };
-    foundation::open(&given.settle(iter::empty())?, None).await
+    foundation::open(&given.settle(iter::empty())?, None, &Alarm::default()).await
 }
 
 fn admin() -> Actor {
-    Actor { id: "ops".into(), tenant: Tenant::outside(), scheme: Scheme::Basic, standing: Standing::Admin }
+    let (id, tenant) = ("ops".into(), Tenant::outside());
+    Actor { id, tenant, scheme: Scheme::Basic, standing: Standing::Admin, from: None }
 }
 
 /// A folder for copies of a disk, in memory where that is possible.

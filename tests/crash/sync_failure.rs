@@ -13,6 +13,7 @@ use super::power::{acknowledged, inspect};
 use super::{Dice, Findings, amount, bench};
 use crate::process::Strongroom;
 
+const CALLERS: usize = 4;
 /// How long the load may take to come to the failure, and the process to end after it.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -26,7 +27,7 @@ async fn after_a_failed_sync_nothing_is_acknowledged() {
         findings.faults += usize::from(injected);
         findings.violations.extend(wrong.into_iter().map(|wrong| format!("sync {number} of {part}: {wrong}")));
     }
-    findings.judge("each followed by a loss of power and by a restart");
+    findings.judge("each followed by a loss of power, and by a restart and another");
 }
 
 /// Lets one sync fail under load; whether it came to it, and everything that was wrong then.
@@ -44,13 +45,20 @@ async fn fail(part: &str, number: usize, dice: &mut Dice) -> (bool, Vec<String>)
     let Some(failure) = events.iter().position(|event| matches!(event, Event::SyncFailed { .. })) else {
         return (false, Vec::new());
     };
-    wrong.extend(judge(&events, failure, &callers, dice).await);
-    environment.iter().for_each(|(name, _)| server.set(name, None));
+    wrong.extend(acknowledged_after(&events, failure));
+    wrong.extend(lose_power("after it", &events, &promised(&events), &callers, dice).await);
+    environment.iter().filter(|(name, _)| name.contains("FAIL")).for_each(|(name, _)| server.set(name, None));
     server.start().await;
     callers.arrive().await;
     callers.look_at(true).await;
-    wrong.extend(callers.violations());
+    for _ in 0..5 {
+        callers.create(callers::value(dice)).await;
+    }
     server.kill();
+    wrong.extend(callers.violations());
+    // The next process sees what is not on the disk, and must not build upon it.
+    let events = disk::read_trace(&trace);
+    wrong.extend(lose_power("after the restart", &events, &promised(&events), &callers, dice).await);
     wrong.extend(callers::verify_audit(&server.data));
     (true, wrong)
 }
@@ -59,7 +67,7 @@ async fn fail(part: &str, number: usize, dice: &mut Dice) -> (bool, Vec<String>)
 async fn end(server: &mut Strongroom, callers: &Callers, dice: &mut Dice) -> Vec<String> {
     server.spawn();
     let gone = Arc::new(AtomicBool::new(false));
-    let work: Vec<_> = (0..4).map(|_| tokio::spawn(work(callers.clone(), dice.split(), gone.clone()))).collect();
+    let work: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(work(callers.clone(), dice.split(), gone.clone()))).collect();
     let wrong = match tokio::time::timeout(PATIENCE, server.ended()).await {
         Ok(status) if status.code().is_none_or(|code| code == 0) => vec![format!("it ended with {status}")],
         Ok(_) => Vec::new(),
@@ -88,26 +96,40 @@ async fn work(callers: Callers, mut dice: Dice, gone: Arc<AtomicBool>) {
     }
 }
 
-/// No answer after the failure tells of anything that was not told before it, and the power may fail as well.
-async fn judge(events: &[Event], failure: usize, callers: &Callers, dice: &mut Dice) -> Vec<String> {
+/// What was answered by then: each credential's last revision.
+fn promised(events: &[Event]) -> BTreeMap<String, u64> {
     let mut certain = BTreeMap::new();
-    for (id, revision) in events[..failure].iter().filter_map(acknowledged) {
+    for (id, revision) in events.iter().filter_map(acknowledged) {
         let known = certain.entry(id).or_insert(revision);
         *known = revision.max(*known);
     }
+    certain
+}
+
+/// Each caller may still get the answer that was on its way, to a write that was synced before; nobody gets another.
+fn acknowledged_after(events: &[Event], failure: usize) -> Option<String> {
+    let certain = promised(&events[..failure]);
     let later = events[failure..].iter().filter_map(acknowledged);
-    let mut wrong: Vec<String> = later
-        .filter(|(id, revision)| certain.get(id).is_none_or(|known| known < revision))
-        .map(|(id, revision)| format!("{id}: revision {revision} was acknowledged after the failure"))
-        .collect();
+    let new = later.filter(|(id, revision)| certain.get(id).is_none_or(|known| known < revision)).count();
+    (new > CALLERS).then(|| format!("{new} revisions were acknowledged after the failure"))
+}
+
+async fn lose_power(
+    when: &str,
+    events: &[Event],
+    certain: &BTreeMap<String, u64>,
+    callers: &Callers,
+    dice: &mut Dice,
+) -> Vec<String> {
     let mut medium = Medium::default();
     events.iter().for_each(|event| medium.happen(event));
+    let mut wrong = Vec::new();
     for fate in [Fate::Gone, Fate::Mixed] {
         let bench = bench();
         let data = bench.path().join("data");
         medium.rebuild(&data, fate, dice);
-        let found = inspect(&data, &certain, &callers.memory()).await;
-        wrong.extend(found.into_iter().map(|found| format!("power lost after it, {fate:?}: {found}")));
+        let found = inspect(&data, certain, &callers.memory()).await;
+        wrong.extend(found.into_iter().map(|found| format!("power lost {when}, {fate:?}: {found}")));
     }
     wrong
 }
