@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use strongroom::adapters::store::MemoryStore;
-use strongroom::app::ports::{Clock, Store};
+use strongroom::app::ports::Clock;
 use strongroom::app::{App, credentials, own, services};
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
