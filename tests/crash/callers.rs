@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Method};
@@ -15,10 +15,12 @@ use crate::process::{Strongroom, binary};
 /// Longer than any answer takes on a slow machine; a server that hangs must still be seen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+pub const PLAIN: &str = "STRONGROOM_PLAIN_HTTP";
+
 /// A server without a cluster on plain HTTP: TLS says nothing about crashes and takes most of the time.
 pub fn server() -> Strongroom {
     let mut strongroom = Strongroom::new(None);
-    strongroom.set("STRONGROOM_PLAIN_HTTP", Some("true"));
+    strongroom.set(PLAIN, Some("true"));
     // The preloaded library compares paths, so there must be no link on the way.
     let folder = strongroom.data.parent().and_then(|folder| folder.canonicalize().ok()).expect("a folder");
     strongroom.data = folder.join("data");
@@ -34,10 +36,16 @@ pub fn create_admin(strongroom: &Strongroom, environment: &[(String, String)]) -
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
+/// Whether this build has an audit log that can be verified.
+pub fn keeps_audit() -> bool {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    let known = || binary().args(["audit", "verify", "--help"]).output().expect("the binary").status.success();
+    *KNOWN.get_or_init(known)
+}
+
 /// `strongroom audit verify` on a folder that nobody serves; what it complains of.
 pub fn verify_audit(data: &Path) -> Option<String> {
-    let known = binary().args(["audit", "verify", "--help"]).output().expect("the binary");
-    if !known.status.success() {
+    if !keeps_audit() {
         return None;
     }
     let output = binary().args(["audit", "verify", "--data-dir"]).arg(data).output().expect("the binary");

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use strongroom::app::App;
 use strongroom::app::credentials::Draft;
 use strongroom::domain::Error;
 use strongroom::domain::credential::change::Patch;
@@ -51,8 +53,8 @@ async fn stores(bench: &Path, dice: &mut Dice) -> ([PathBuf; 2], Values) {
     let mut values = Values::new();
     for number in 0..RECORDS {
         if number == RECORDS - LOGGED {
-            // Closing moves everything into the file: the log holds the rest.
-            drop(app);
+            // Everything goes into the file: the log holds the rest.
+            close(app).await;
             app = open(&data).await.expect("a store");
         }
         let title = format!("credential {number}");
@@ -71,9 +73,16 @@ async fn stores(bench: &Path, dice: &mut Dice) -> ([PathBuf; 2], Values) {
     }
     let (logged, whole) = (bench.join("logged"), bench.join("whole"));
     copy(&data, &logged);
-    drop(app);
+    close(app).await;
     copy(&data, &whole);
+    assert!(logged.join(LOG).exists() && !whole.join(LOG).exists(), "one with a log and one without");
     ([logged, whole], values)
+}
+
+/// The writer lets go of a write a moment after it has answered it, and only then can the store be closed.
+async fn close(app: App) {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(app);
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -9,6 +9,8 @@ use strongroom::app::App;
 use strongroom::app::credentials::Draft;
 use strongroom::domain::credential::{About, Kind, Material};
 
+use x509_parser::pem::Pem;
+
 use super::callers::{self, Callers, Memory, Outcome};
 use super::disk::{self, Event};
 use super::medium::{Fate, Medium};
@@ -45,6 +47,11 @@ async fn record(dice: &mut Dice) -> Recording {
     environment.iter().for_each(|(name, value)| server.set(name, Some(value)));
     let password = callers::create_admin(&server, &environment);
     let callers = Callers::new(&server, &password);
+    // Once with TLS, for the root certificate that callers read beside the store.
+    server.set(callers::PLAIN, None);
+    server.start().await;
+    assert_eq!(server.stop().await.code(), Some(0), "{}", server.log());
+    server.set(callers::PLAIN, Some("true"));
     for part in 0..PARTS {
         server.start().await;
         callers.arrive().await;
@@ -86,6 +93,14 @@ pub fn acknowledged(event: &Event) -> Option<(String, u64)> {
     let at = bytes.windows(4).position(|part| part == b"\r\n\r\n")?;
     let body = serde_json::from_slice(&bytes[at + 4..]).ok()?;
     bytes.starts_with(b"HTTP/1.1 200").then(|| callers::read(&body))?.map(|(id, revision, _)| (id, revision))
+}
+
+/// The root certificate for callers is there whole or not at all.
+fn torn_root(data: &Path) -> Option<String> {
+    let pem = fs::read(data.join("ca.crt")).ok()?;
+    let whole =
+        Pem::iter_from_buffer(&pem).filter(|pem| pem.as_ref().is_ok_and(|pem| pem.parse_x509().is_ok())).count();
+    (whole == 0).then(|| format!("ca.crt is half there: {} bytes", pem.len()))
 }
 
 /// Opens what a loss of power left; everything that is wrong with it.
@@ -142,8 +157,12 @@ fn lose_power(recording: &Recording, chosen: &BTreeSet<usize>, mut dice: Dice) -
         if chosen.contains(&number) {
             for fate in [Fate::Gone, Fate::Kept, Fate::Mixed] {
                 medium.rebuild(&data, fate, &mut dice);
-                let wrong = runtime.block_on(inspect(&data, &certain, &recording.memory));
-                violations.extend(wrong.into_iter().map(|wrong| format!("event {number}, {fate:?}: {wrong}")));
+                let torn = torn_root(&data);
+                let wrong = runtime.block_on(inspect(&data, &certain, &recording.memory)).into_iter().chain(torn);
+                // A process for each would take too long.
+                let audit = (faults % 10 == 0).then(|| callers::verify_audit(&data)).flatten();
+                let wrong = wrong.chain(audit);
+                violations.extend(wrong.map(|wrong| format!("event {number}, {fate:?}: {wrong}")));
                 faults += 1;
                 let _ = fs::remove_dir_all(&data);
             }
