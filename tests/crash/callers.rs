@@ -357,6 +357,10 @@ pub fn read(answer: &Value) -> Option<(String, u64, String)> {
 /// A value like no other, between a few bytes and several pages.
 pub fn value(dice: &mut Dice) -> String {
     let length = [8, 60, 300, 2000, 9000][dice.below(5)];
+    value_of(length, dice)
+}
+
+pub fn value_of(length: usize, dice: &mut Dice) -> String {
     let mut value = format!("{:016x}", dice.roll());
     while value.len() < length {
         value.push_str(&format!("{:016x}", dice.roll()));

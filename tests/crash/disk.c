@@ -9,6 +9,7 @@
  *   DISK_FAIL_NAME   only syncs of files with this in their path count for it
  *   DISK_SPACE       a file that says, in decimal, by how many bytes the files may grow since it says so; what stands
  *                    behind the number counts too, so that the same number can be said again
+ *   DISK_SPACE_NAME  only files with this in their path count for it
  *
  * A record of the trace: kind (1 byte), inode (8), offset (8), length (4), that many bytes. Little endian.
  */
@@ -32,7 +33,7 @@ enum { TRACE_FD = 900 };
 
 /* One order for all threads: an event is recorded before the next one can happen. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-static const char *root, *space, *fail_name;
+static const char *root, *space, *space_name, *fail_name;
 static size_t root_length;
 static long fail_sync, syncs, grown;
 static int trace = -1;
@@ -42,6 +43,7 @@ __attribute__((constructor)) static void begin(void)
     root = getenv("DISK_ROOT");
     root_length = root ? strlen(root) : 0;
     space = getenv("DISK_SPACE");
+    space_name = getenv("DISK_SPACE_NAME");
     fail_name = getenv("DISK_FAIL_NAME");
     fail_sync = getenv("DISK_FAIL_SYNC") ? atol(getenv("DISK_FAIL_SYNC")) : 0;
     const char *path = getenv("DISK_TRACE");
@@ -142,10 +144,10 @@ static uint64_t inode_at(const char *path)
 }
 
 /* How much of a write the budget lets through: as with a real disk, the end of a write may not fit. */
-static size_t fitting(int fd, uint64_t offset, size_t length)
+static size_t fitting(int fd, const char *path, uint64_t offset, size_t length)
 {
     struct stat about;
-    if (!space || fstat(fd, &about))
+    if (!space || (space_name && !strstr(path, space_name)) || fstat(fd, &about))
         return length;
     static char said[48];
     char text[sizeof said] = "0";
@@ -170,7 +172,7 @@ static size_t fitting(int fd, uint64_t offset, size_t length)
     return length - (size_t)over;
 }
 
-static ssize_t change(int fd, const struct iovec *parts, int count, off_t offset)
+static ssize_t change(int fd, const char *path, const struct iovec *parts, int count, off_t offset)
 {
     size_t length = 0;
     for (int i = 0; i < count; i++)
@@ -180,7 +182,7 @@ static ssize_t change(int fd, const struct iovec *parts, int count, off_t offset
     off_t at = offset >= 0 ? offset : lseek(fd, 0, SEEK_CUR);
     if (fcntl(fd, F_GETFL) & O_APPEND && !fstat(fd, &about))
         at = about.st_size;
-    size_t fits = fitting(fd, (uint64_t)at, length);
+    size_t fits = fitting(fd, path, (uint64_t)at, length);
     ssize_t done = -1;
     errno = ENOSPC;
     struct iovec first = {parts[0].iov_base, fits < parts[0].iov_len ? fits : parts[0].iov_len};
@@ -216,7 +218,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 {
     char path[PATH_MAX];
     if (path_of(fd, path))
-        return change(fd, parts, count, -1);
+        return change(fd, path, parts, count, -1);
     note_answer(fd, parts, count);
     return syscall(SYS_writev, fd, parts, count);
 }
@@ -226,7 +228,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
     char path[PATH_MAX];
     struct iovec part = {(void *)bytes, length};
     if (path_of(fd, path))
-        return change(fd, &part, 1, -1);
+        return change(fd, path, &part, 1, -1);
     note_answer(fd, &part, 1);
     return syscall(SYS_write, fd, bytes, length);
 }
@@ -247,7 +249,9 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
     char path[PATH_MAX];
-    return path_of(fd, path) ? change(fd, parts, count, offset) : syscall(SYS_pwritev, fd, parts, count, offset, 0);
+    if (path_of(fd, path))
+        return change(fd, path, parts, count, offset);
+    return syscall(SYS_pwritev, fd, parts, count, offset, 0);
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)

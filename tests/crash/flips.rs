@@ -40,6 +40,8 @@ struct Served {
     /// An earlier revision: SQLite takes the first damage in its log for the log's end.
     older: usize,
     wrong: Vec<String>,
+    /// The damage that hid most records.
+    worst: (usize, String),
 }
 
 fn material(value: &str) -> Material {
@@ -164,6 +166,7 @@ impl Served {
         self.missing += other.missing;
         self.older += other.older;
         self.wrong.extend(other.wrong);
+        self.worst = self.worst.clone().max(other.worst);
     }
 }
 
@@ -181,6 +184,9 @@ fn damage_often(stores: &[PathBuf; 2], values: &Values, faults: usize, mut dice:
             Err(_) => violations.push(format!("{what}: panic")),
             Ok(None) => sum.unopened += 1,
             Ok(Some(served)) => {
+                if served.missing > sum.worst.0 {
+                    sum.worst = (served.missing, what.clone());
+                }
                 violations.extend(served.wrong.iter().map(|wrong| format!("{what}: {wrong}")));
                 sum.add(served);
             }
