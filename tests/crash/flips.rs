@@ -126,7 +126,7 @@ fn damage(data: &Path, dice: &mut Dice) -> String {
     format!("{name}, {what} at {at}")
 }
 
-/// In one list where that can be read, else one by one: a damaged record must not hide the others.
+/// In one list where that can be read, and one by one what is not in it: a damaged record must not hide others.
 async fn ask_for_all(data: &Path, values: &Values) -> Option<Served> {
     let app = open(data).await.ok()?;
     let mut served = Served::default();
@@ -135,8 +135,8 @@ async fn ask_for_all(data: &Path, values: &Values) -> Option<Served> {
         by_id.collect::<BTreeMap<_, _>>()
     });
     for (id, revisions) in values {
-        let entry = match &mut listed {
-            Some(listed) => listed.remove(id).ok_or_else(|| Error::not_found("in the list")),
+        let entry = match listed.as_mut().and_then(|listed| listed.remove(id)) {
+            Some(entry) => Ok(entry),
             None => app.credentials.view(&admin(), *id, true).await.map(|view| view.entry),
         };
         match entry {
@@ -150,7 +150,7 @@ async fn ask_for_all(data: &Path, values: &Values) -> Option<Served> {
 
 impl Served {
     fn judge(&mut self, entry: &Entry<Credential>, revisions: &[String]) {
-        let number = usize::try_from(u64::from(entry.stamp.number.0)).expect("a revision");
+        let number = usize::try_from(entry.stamp.number.0).expect("a revision");
         let shown = entry.body.material.require("value").map(|value| value.expose().to_owned());
         match shown.is_ok_and(|shown| revisions.get(number.wrapping_sub(1)) == Some(&shown)) {
             true if number == revisions.len() => self.right += 1,

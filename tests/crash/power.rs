@@ -126,7 +126,7 @@ pub async fn inspect(data: &Path, certain: &BTreeMap<String, u64>, memory: &Memo
                 .into_iter()
                 .map(|entry| {
                     let value = entry.body.material.require("value").expect("a value").expose().to_owned();
-                    (entry.head.id.hex(), (entry.stamp.number.0.into(), value))
+                    (entry.head.id.hex(), (entry.stamp.number.0, value))
                 })
                 .collect();
             wrong.extend(compare(&found, certain, memory));
@@ -142,9 +142,10 @@ fn compare(found: &BTreeMap<String, (u64, String)>, certain: &BTreeMap<String, u
         Some((there, _)) if there >= revision => None,
         there => Some(format!("{id}: revision {revision} was acknowledged, {:?} is there", there.map(|it| it.0))),
     });
-    let torn = found.iter().filter_map(|(id, (revision, value))| {
-        (!memory.allows(id, *revision, value)).then(|| format!("{id}: revision {revision} is not what was written"))
-    });
+    let torn = found
+        .iter()
+        .filter(|(id, (revision, value))| !memory.allows(id, *revision, value))
+        .map(|(id, (revision, _))| format!("{id}: revision {revision} is not what was written"));
     lost.chain(torn).collect()
 }
 
