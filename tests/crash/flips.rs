@@ -15,7 +15,7 @@ use strongroom::domain::credential::{About, Credential, Kind, Material};
 use strongroom::domain::name::RecordId;
 use strongroom::domain::record::Entry;
 
-use super::{Dice, Findings, admin, amount, bench, callers, open};
+use super::{Dice, Findings, admin, amount, bench, callers, copy, open};
 
 const RECORDS: usize = 200;
 /// How many of them the log still holds.
@@ -85,18 +85,6 @@ async fn stores(bench: &Path, dice: &mut Dice) -> ([PathBuf; 2], Values) {
 async fn close(app: App) {
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(app);
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder").flatten() {
-        let path = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &path),
-            false if entry.path().to_string_lossy().ends_with("-shm") => {}
-            false => _ = fs::copy(entry.path(), path).expect("a copy"),
-        }
-    }
 }
 
 /// One fault in one of the files; a word for it.

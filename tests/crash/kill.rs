@@ -1,10 +1,11 @@
 //! SIGKILL at any moment while 64 callers write and read. Nothing acknowledged is lost, nothing is half there,
 //! revisions are dense, no read is older than what was acknowledged or read before it.
 
+use std::fs;
 use std::time::Duration;
 
 use super::callers::{self, Callers, Outcome};
-use super::{Dice, Findings, amount};
+use super::{Dice, Findings, amount, copy};
 
 const CALLERS: usize = 64;
 
@@ -17,13 +18,17 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
     let callers = Callers::new(&strongroom, &password);
     let cycles = amount(30, 1000);
     callers.arrive().await;
-    for _ in 0..cycles {
+    let old = strongroom.data.with_extension("old");
+    for cycle in 0..cycles {
         let work: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(work(callers.clone(), dice.split()))).collect();
         tokio::time::sleep(Duration::from_millis(50 + dice.roll() % 451)).await;
         strongroom.kill();
         findings.faults += 1;
         for caller in work {
             caller.await.expect("a caller");
+        }
+        if cycle == 0 {
+            copy(&strongroom.data, &old);
         }
         // The repair after a crash may be interrupted as well.
         if dice.below(4) == 0 {
@@ -41,6 +46,11 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
     findings.violations.extend(callers::verify_audit(&strongroom.data));
     findings.violations.extend(callers.violations());
     let writes = callers.acknowledged();
+    fs::remove_dir_all(&strongroom.data).expect("removed");
+    copy(&old, &strongroom.data);
+    strongroom.start().await;
+    callers.look_at(true).await;
+    assert!(!callers.violations().is_empty(), "a store that has lost almost everything passes");
     assert!(writes > cycles, "hardly anything was written: {writes}");
     findings.judge(&format!("{writes} acknowledged writes, {looked} credentials looked at"));
 }

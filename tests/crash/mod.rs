@@ -35,6 +35,7 @@ mod medium;
 mod power;
 mod sync_failure;
 
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::iter;
 use std::path::Path;
@@ -118,4 +119,17 @@ fn bench() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
+/// A data folder as it is; SQLite's shared memory is not copied.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let path = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &path),
+            false if entry.path().to_string_lossy().ends_with("-shm") => {}
+            false => _ = fs::copy(entry.path(), path).expect("a copy"),
+        }
+    }
 }
