@@ -25,6 +25,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::app::access::Access;
+use crate::app::audit::Note;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::keyring::Keyring;
@@ -85,6 +86,11 @@ impl App {
     /// Somebody presented what is not accepted: recorded before it is refused.
     pub async fn record_unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
         self.records.audit.unknown(scheme, from).await
+    }
+
+    /// Notes in the chain of writes what happened beside the store.
+    pub async fn note(&self, note: Note) -> Result<()> {
+        self.records.note(note).await
     }
 
     /// This process leads from now on, until another does. `Error::Fenced` if another has since.

@@ -102,6 +102,8 @@ pub enum Change {
     RetireKey { epoch: u32 },
     /// Forgets the copy of every data key that this root has wrapped, unless it is the only one.
     RetireRoot { root: String },
+    /// Nothing but its note: of what happened beside the store.
+    Remark,
     /// Nobody but the holder of this fence writes for resources from now on. `Error::Fenced` unless it is
     /// greater than every one before.
     Raise(Fence),

@@ -317,6 +317,11 @@ impl Records {
         .await
     }
 
+    /// Adds a note to the chain of writes.
+    pub async fn note(&self, note: Note) -> Result<()> {
+        self.change(&Origin::Own, note, || Ok(Change::Remark)).await
+    }
+
     /// Forgets records whose release has ended; says how many.
     pub async fn purge(&self) -> Result<u64> {
         let mut purged = 0;

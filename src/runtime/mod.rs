@@ -1,8 +1,10 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod audit;
 mod check;
 mod client;
 pub mod foundation;
+mod journal;
 mod kubernetes;
 mod operator;
 mod rekey;
@@ -37,6 +39,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Audit { command } => audit::run(command),
         Command::Rekey { to_key_file, retire_other_roots, given } => {
             rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
         }

@@ -1,6 +1,7 @@
 //! Everything in one binary: each further one would link the whole again.
 
 mod alone;
+mod audit;
 mod cluster;
 #[path = "../crash/mod.rs"]
 mod crash;

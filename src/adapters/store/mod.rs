@@ -113,6 +113,7 @@ fn apply_change(tables: &mut impl Tables, books: &mut Books, change: &Change) ->
             true => Ok(()),
             false => Err(Conflict::Stale { what: format!("{root}, without which a data key would be lost,") }.into()),
         },
+        Change::Remark => Ok(()),
         Change::Raise(fence) => books.raise(*fence),
     }
 }
