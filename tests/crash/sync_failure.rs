@@ -14,6 +14,8 @@ use super::{Dice, Findings, amount, bench};
 use crate::process::Strongroom;
 
 const CALLERS: usize = 4;
+/// How often the power is lost in the life of the next process.
+const POINTS: usize = 8;
 /// How long the load may take to come to the failure, and the process to end after it.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -47,7 +49,8 @@ async fn fail(part: &str, number: usize, dice: &mut Dice) -> (bool, Vec<String>)
         return (false, Vec::new());
     };
     wrong.extend(acknowledged_after(&events, failure));
-    wrong.extend(lose_power("after it", &events, &promised(&events), &callers, dice).await);
+    let before = events.len();
+    wrong.extend(lose_power("after it", &events, &callers, dice).await);
     environment.iter().filter(|(name, _)| name.contains("FAIL")).for_each(|(name, _)| server.set(name, None));
     server.start().await;
     callers.arrive().await;
@@ -57,9 +60,13 @@ async fn fail(part: &str, number: usize, dice: &mut Dice) -> (bool, Vec<String>)
     }
     server.kill();
     wrong.extend(callers.violations());
-    // The next process sees what is not on the disk, and must not build upon it.
+    // The next process sees what is not on the disk, and must not build upon it: at no point of its start.
     let events = disk::read_trace(&trace);
-    wrong.extend(lose_power("after the restart", &events, &promised(&events), &callers, dice).await);
+    for end in (0..POINTS).map(|_| before + dice.below(events.len() - before)).chain([events.len()]).collect::<Vec<_>>()
+    {
+        let when = format!("{} events after the restart", end - before);
+        wrong.extend(lose_power(&when, &events[..end], &callers, dice).await);
+    }
     wrong.extend(callers::verify_audit(&server.data));
     (true, wrong)
 }
@@ -115,21 +122,15 @@ fn acknowledged_after(events: &[Event], failure: usize) -> Option<String> {
     (new > CALLERS).then(|| format!("{new} revisions were acknowledged after the failure"))
 }
 
-async fn lose_power(
-    when: &str,
-    events: &[Event],
-    certain: &BTreeMap<String, u64>,
-    callers: &Callers,
-    dice: &mut Dice,
-) -> Vec<String> {
-    let mut medium = Medium::default();
+async fn lose_power(when: &str, events: &[Event], callers: &Callers, dice: &mut Dice) -> Vec<String> {
+    let (mut medium, certain) = (Medium::default(), promised(events));
     events.iter().for_each(|event| medium.happen(event));
     let mut wrong = Vec::new();
     for fate in [Fate::Gone, Fate::Mixed] {
         let bench = bench();
         let data = bench.path().join("data");
         medium.rebuild(&data, fate, dice);
-        let found = inspect(&data, certain, &callers.memory()).await;
+        let found = inspect(&data, &certain, &callers.memory()).await;
         wrong.extend(found.into_iter().map(|found| format!("power lost {when}, {fate:?}: {found}")));
     }
     wrong
