@@ -10,7 +10,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo measure torture test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -42,6 +42,10 @@ units: tools
 	$(PEERS) kms
 	@tests/peers/postgres/find > /dev/null
 	cargo test --locked --features failpoints
+
+torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes
+	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes'
+	TORTURE=1 cargo test --locked --features failpoints --test it crash:: -- --nocapture --test-threads=1
 
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
 	$(CLUSTER) build control-plane

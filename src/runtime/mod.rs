@@ -4,7 +4,7 @@ mod audit;
 mod check;
 mod client;
 mod database;
-mod foundation;
+pub mod foundation;
 mod journal;
 mod kubernetes;
 mod leadership;

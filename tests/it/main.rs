@@ -3,6 +3,8 @@
 mod alone;
 mod audit;
 mod cluster;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod crashes;
 mod crd_rules;
 mod ground;
