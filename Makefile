@@ -9,7 +9,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo measure test lint units manifests bench fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -43,6 +43,9 @@ units: tools
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
 	$(CLUSTER) build control-plane
 	@python3 tests/demo/measure.py
+
+bench: tools ## beside OpenBao: a table, and docs/benchmarks.md; QUICK=1 for 2 minutes, MILLION=1 for a large store
+	@python3 benches/bench.py $(if $(QUICK),--quick) $(if $(MILLION),--million)
 
 fmt: tools ## formats the code
 	cargo fmt
