@@ -135,6 +135,18 @@ def counted(server, connections, count):
     return calls / count
 
 
+def certificates(bench):
+    """certificates with new P-256 keys, issued and stored, 16 connections"""
+    rate = bench.row("Certificates issued and stored a second", "1/s", times=6)
+    cpu = bench.row("… processor time of the server for each", "µs", False)
+    issue = bench.theirs.certify()
+    for _ in range(bench.rounds):
+        report = load.measured(bench.theirs, issue, connections=16, seconds=bench.seconds(3))
+        rate.theirs.append(report["rate"])
+        cpu.theirs.append(report["cpu"])
+    bench.note("Certificates: OpenBao only. Strongroom issues them for resources of a cluster, and not over REST yet, so there is nothing alike to measure.")
+
+
 def growth(bench):
     """one read after the other from stores of different sizes, all of them running, round after round"""
     largest = 4 if bench.quick else 6 if bench.million else 5
@@ -220,4 +232,4 @@ def settled(server):
     return folder_size(server.data), folder_size(server.audit) if server.audit.exists() else 0
 
 
-COMPARISONS = {each.__name__: each for each in (reads, latency, handshakes, restart, idle, syncs, writes, disk, growth)}
+COMPARISONS = {each.__name__: each for each in (reads, latency, handshakes, restart, idle, syncs, writes, certificates, disk, growth)}

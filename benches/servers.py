@@ -231,3 +231,10 @@ class OpenBao(Server):
     def keep_versions(self, number):
         """Ten, unless it is told otherwise."""
         self.call("POST", "/v1/secret/config", {"max_versions": number})
+
+    def certify(self):
+        """What asks it for a new key and a certificate, P-256 both, and keeps the certificate."""
+        self.call("POST", "/v1/sys/mounts/pki", {"type": "pki", "config": {"max_lease_ttl": "8760h"}})
+        until(lambda: self.attempt("POST", "/v1/pki/root/generate/internal", {"common_name": "bench", "ttl": "8760h", "key_type": "ec", "key_bits": 256}), 60, "OpenBao has an authority")
+        self.call("POST", "/v1/pki/roles/bench", {"key_type": "ec", "key_bits": 256, "allow_any_name": True, "ttl": "24h", "no_store": False})
+        return {"method": "POST", "path": "/v1/pki/issue/bench", "headers": self.headers(), "body": json.dumps({"common_name": "c{n}.example.test"})}
