@@ -2,6 +2,7 @@
 //! one another; what two of them need (`pool`) stands beside them.
 
 pub mod identity;
+pub mod journal;
 pub mod kms;
 pub mod password;
 pub mod pki;

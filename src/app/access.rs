@@ -1,21 +1,23 @@
-//! The gate: asks the domain, and Kubernetes where the domain says so, and records every answer.
+//! The gate: asks the domain, and Kubernetes where the domain says so, and records every denial.
 
 use std::sync::Arc;
 
+use crate::app::audit::Audit;
 use crate::app::ports::Review;
 use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::permission::{self, Action, Decision, Target};
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Access {
     review: Option<Arc<dyn Review>>,
+    audit: Audit,
 }
 
 impl Access {
     /// Without a reviewer, delegated actors may do nothing.
-    pub fn new(review: Option<Arc<dyn Review>>) -> Self {
-        Self { review }
+    pub fn new(review: Option<Arc<dyn Review>>, audit: Audit) -> Self {
+        Self { review, audit }
     }
 
     /// Leaves no record: for permissions that only shape an answer.
@@ -27,23 +29,12 @@ impl Access {
         }
     }
 
+    /// A denial is recorded here; what is allowed is recorded by whoever does it, once it is done.
     pub async fn require(&self, actor: &Actor, action: Action, target: &Target<'_>) -> Result<()> {
-        let allowed = self.allows(actor, action, target).await?;
-        audit(actor, action, target, if allowed { "allowed" } else { "denied" });
-        if allowed { Ok(()) } else { Err(permission::refusal(actor, action, target)) }
+        if self.allows(actor, action, target).await? {
+            return Ok(());
+        }
+        self.audit.denied(actor, action, target).await?;
+        Err(permission::refusal(actor, action, target))
     }
-}
-
-/// One line for every access and every denial, in a target of its own so that it can be kept apart.
-pub fn audit(actor: &Actor, action: Action, target: &Target<'_>, outcome: &'static str) {
-    tracing::info!(
-        target: "audit",
-        actor = %actor.id,
-        scheme = ?actor.scheme,
-        action = action.verb(),
-        class = target.class.singular(),
-        name = target.name,
-        outcome,
-        "access"
-    );
 }

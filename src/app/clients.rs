@@ -265,6 +265,7 @@ fn actor(entry: &Entry<Client>, scheme: Scheme) -> Actor {
         tenant: entry.head.tenant.clone(),
         scheme,
         standing: if entry.body.admin { Standing::Admin } else { Standing::Client },
+        from: None,
     }
 }
 

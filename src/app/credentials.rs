@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::app::access::Access;
+use crate::app::audit::Read;
 use crate::app::making::{Made, Making};
 use crate::app::ports::{AliasKind, Key};
 use crate::app::records::{NewRecord, Records};
@@ -44,6 +45,8 @@ pub struct Place {
 /// A credential as one caller sees it.
 pub struct View {
     pub entry: Entry<Credential>,
+    /// Whether the values may be shown: they were asked for, and the caller may read them.
+    pub shows_values: bool,
     pub may_get: bool,
     pub may_update: bool,
 }
@@ -65,25 +68,26 @@ impl Credentials {
         let mut all = self.records.list_all::<Credential>().await?;
         all.retain(|entry| entry.head.origin != Origin::Own);
         all.sort_by_cached_key(|entry| (entry.body.title.to_lowercase(), entry.head.id));
+        self.records.audit.list(actor, Class::Credential).await?;
         Ok(all)
     }
 
-    /// Needs the right to see it; says whether the caller may also read its values and change it.
-    pub async fn view(&self, actor: &Actor, id: RecordId) -> Result<View> {
+    /// Needs the right to see it; says whether the caller may also read its values and change it. Recorded
+    /// as a read of the values if they are `wanted` and may be shown.
+    pub async fn view(&self, actor: &Actor, id: RecordId, wanted: bool) -> Result<View> {
         let entry = self.require(actor, Action::Metadata, id).await?;
         let may_get = self.may_get(actor, &entry).await?;
         let may_update = self.access.allows(actor, Action::Update, &target(&entry.head)).await?;
-        Ok(View { entry, may_get, may_update })
+        let shows_values = wanted && may_get;
+        let action = if shows_values { Action::Get } else { Action::Metadata };
+        let read = Read { head: &entry.head, stamp: &entry.stamp, with: Vec::new() };
+        self.records.audit.read(actor, action, read).await?;
+        Ok(View { entry, shows_values, may_get, may_update })
     }
 
     /// For answers that could show values to a caller who may write, but not read them.
     pub async fn may_get(&self, actor: &Actor, entry: &Entry<Credential>) -> Result<bool> {
         self.access.allows(actor, Action::Get, &target(&entry.head)).await
-    }
-
-    /// Records that the values of a viewed credential are handed out.
-    pub async fn read(&self, actor: &Actor, view: &View) -> Result<()> {
-        self.access.require(actor, Action::Get, &target(&view.entry.head)).await
     }
 
     /// The caller may create a credential of this title: asked before anything else of the draft is looked

@@ -2,9 +2,13 @@
 //! and neither who calls it (HTTP, Kubernetes) nor what stands behind a port.
 
 pub mod access;
+pub mod alarm;
+pub mod audit;
 pub mod body;
 pub mod clients;
 pub mod credentials;
+pub mod keyring;
+pub mod ledger;
 pub mod making;
 pub mod own;
 pub mod ports;
@@ -13,6 +17,7 @@ pub mod sealing;
 pub mod services;
 pub mod step;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::broadcast;
@@ -20,14 +25,14 @@ use tokio::sync::broadcast;
 use crate::app::access::Access;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
+use crate::app::keyring::Keyring;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
-use crate::app::ports::{Clock, Identify, Keymaker, PasswordHash, Review, Store};
+use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, PasswordHash, Review, Store};
 use crate::app::records::{Changed, Records};
-use crate::app::sealing::Sealer;
 use crate::app::services::Services;
 use crate::domain::Result;
-use crate::domain::actor::Actor;
+use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
 use crate::domain::entropy::Entropy;
 use crate::domain::name::Path;
@@ -38,7 +43,8 @@ use crate::domain::service::resource_id;
 /// What the use cases stand on.
 pub struct Parts {
     pub store: Arc<dyn Store>,
-    pub sealer: Sealer,
+    pub keyring: Arc<Keyring>,
+    pub journal: Arc<dyn Journal>,
     pub keymaker: Arc<dyn Keymaker>,
     pub hashing: Arc<dyn PasswordHash>,
     pub clock: Arc<dyn Clock>,
@@ -60,8 +66,8 @@ pub struct App {
 
 impl App {
     pub fn new(parts: Parts) -> Self {
-        let records = Arc::new(Records::new(parts.store, parts.sealer, parts.clock, parts.entropy));
-        let access = Access::new(parts.review);
+        let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
+        let access = Access::new(parts.review, records.audit.clone());
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
         Self {
             credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
@@ -71,6 +77,21 @@ impl App {
             records,
             identify: parts.identify,
         }
+    }
+
+    /// Somebody presented what is not accepted: recorded before it is refused.
+    pub async fn record_unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
+        self.records.audit.unknown(scheme, from).await
+    }
+
+    /// This process leads from now on, until another does. `Error::Fenced` if another has since.
+    pub async fn lead(&self, fence: Fence) -> Result<()> {
+        self.records.lead(fence).await
+    }
+
+    /// This process does not lead any more, and must not write for resources.
+    pub fn follow(&self) {
+        self.records.follow();
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

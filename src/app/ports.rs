@@ -1,23 +1,44 @@
 //! What the use cases need from the world, as small traits. Adapters implement them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::app::audit::{Note, Position};
+use crate::app::keyring::Keyring;
+use crate::app::ledger::Ledger;
 use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::authority::{CertificatePlan, Facts};
 use crate::domain::credential::Material;
 use crate::domain::name::{RecordId, Revision, StoreId};
 use crate::domain::permission::{Action, Target};
-use crate::domain::record::{Class, Head, Release, Stamp};
+use crate::domain::record::{Class, Head, Stamp};
 use crate::domain::secret::{SecretBytes, SecretText};
 
-/// One revision of a record as it is stored.
+/// A body as [`Keyring::seal`] made it, and the epoch of the data key that it is sealed under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub epoch: u32,
+    pub bytes: Vec<u8>,
+}
+
+/// The keyed mark of a record's head, which binds everything of it that a body does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac {
+    pub epoch: u32,
+    pub bytes: [u8; 32],
+}
+
+/// A record at one of its revisions, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub head: Head,
     pub stamp: Stamp,
-    pub sealed: Vec<u8>,
+    pub sealed: Sealed,
+    /// Of the head at its current revision.
+    pub mac: Mac,
 }
 
 /// A second name by which a record is found, unique within its class and kind of alias among records
@@ -50,7 +71,7 @@ pub enum Key<'a> {
 /// A new revision: the first of a new record when `expected` is `None`, else the one after `expected`.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Written whole or not at all; its `head` replaces the stored one and ends a release.
+    /// Its `head` replaces the stored one and ends a release.
     pub row: Row,
     pub expected: Option<Revision>,
     /// Replace the record's aliases and links.
@@ -58,7 +79,50 @@ pub struct Append {
     pub links: Vec<RecordId>,
 }
 
-/// Records with dense revisions. What `append` has acknowledged survives any crash.
+/// One thing that is done to the store.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// [`Conflict::Exists`](crate::domain::Conflict) when the name or an alias is taken,
+    /// [`Conflict::Stale`](crate::domain::Conflict) when the current revision is not `expected`,
+    /// [`Error::KeyReplaced`](crate::domain::Error) when it is sealed under another than the ledger's epoch.
+    Append(Box<Append>),
+    /// Another release, retention or mark for a head that still has the mark `was`, `Conflict::Stale` if
+    /// it has not. Frees the aliases of a released record.
+    Rehead { head: Box<Head>, was: Mac, mac: Mac },
+    /// The record with its revisions, aliases and links goes, if its head still has this mark.
+    Forget { id: RecordId, name: String, was: Mac },
+    /// The same body under another data key, if it is still under `was`.
+    Reseal { id: RecordId, number: Revision, was: u32, sealed: Sealed },
+    /// The first key begins the ledger; the one after the ledger's epoch is what is sealed under from now
+    /// on; one of a known epoch is the same data key wrapped by another root. `Conflict::Exists` when the
+    /// epoch has a key of this root.
+    AddKey(WrappedKey),
+    /// Forgets a data key, if it is not the current one and nothing is sealed or marked under it:
+    /// `Conflict::Stale` otherwise.
+    RetireKey { epoch: u32 },
+    /// Forgets the copy of every data key that this root has wrapped, unless it is the only one.
+    RetireRoot { root: String },
+    /// Nobody but the holder of this fence writes for resources from now on. `Error::Fenced` unless it is
+    /// greater than every one before.
+    Raise(Fence),
+}
+
+/// The number of a leadership: grows with every leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fence(pub u64);
+
+/// Changes that happen together or not at all, each with what the audit says of it. Only what changes
+/// nothing that anybody could read goes without.
+#[derive(Clone)]
+pub struct Write {
+    pub changes: Vec<(Change, Option<Note>)>,
+    /// Signs the ledger.
+    pub keyring: Arc<Keyring>,
+    /// `Error::Fenced` unless it is the ledger's.
+    pub fence: Option<Fence>,
+}
+
+/// Records with dense revisions. What `write` has acknowledged survives any crash.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Current revisions, released records included, in one query whatever the number; order unspecified.
@@ -68,22 +132,63 @@ pub trait Store: Send + Sync {
     /// after the name `after`, at most `limit`.
     async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
 
-    /// Compare-and-set. [`Conflict::Exists`](crate::domain::Conflict) when the name or an alias is taken,
-    /// [`Conflict::Stale`](crate::domain::Conflict) when the current revision is not `expected`,
-    /// [`Error::Overloaded`](crate::domain::Error) when the write queue is full.
-    async fn append(&self, append: Append) -> Result<()>;
+    /// Records whose release ended at or before `now`, at most `limit`.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>>;
 
-    /// Releases records and frees their aliases; those already released stay as they are.
-    async fn release(&self, ids: &[RecordId], release: Release) -> Result<()>;
+    /// All of it or nothing. [`Error::Overloaded`](crate::domain::Error) when the write queue is full.
+    async fn write(&self, write: Write) -> Result<()>;
 
-    /// Forgets every record whose release ended at or before `now`; says how many.
-    async fn purge(&self, now: Timestamp) -> Result<u64>;
+    /// One moment of the whole store, for reading it through. Writes go on beside it.
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>>;
 }
 
-/// A data key, wrapped by the key service. Its epoch is named in what it seals.
+/// The store as it was at one moment.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// `None` in a store without its first key.
+    async fn ledger(&mut self) -> Result<Option<Ledger>>;
+
+    /// Heads at their current revisions, released ones included, in the order of ids, after `after`.
+    async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>>;
+
+    /// Every revision there is, in the order of ids and then numbers, after `after`.
+    async fn revisions(&mut self, after: Option<(RecordId, Revision)>, limit: usize) -> Result<Vec<RevisionRow>>;
+
+    /// Audit records of writes, in their order, after the position with this number.
+    async fn audit(&mut self, after: u64, limit: usize) -> Result<Vec<(Position, Note)>>;
+}
+
+/// A head with what is found by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadRow {
+    pub head: Head,
+    pub stamp: Stamp,
+    pub mac: Mac,
+    pub aliases: Vec<Alias>,
+    pub links: Vec<RecordId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionRow {
+    pub id: RecordId,
+    pub stamp: Stamp,
+    pub sealed: Sealed,
+}
+
+/// Where reads and denials are recorded, in an order of its own.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Returns when no end of this process can lose the note any more; it need not be on the disk yet.
+    /// What cannot be noted must not be answered.
+    async fn note(&self, note: Note) -> Result<()>;
+}
+
+/// A data key, wrapped by a key service. Its epoch is named in what it seals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedKey {
     pub epoch: u32,
+    /// [`KeyService::id`] of the key that wrapped it.
+    pub root: String,
     pub wrapped: Vec<u8>,
 }
 
@@ -95,14 +200,14 @@ pub trait KeyTable: Send + Sync {
 
     /// In the order of their epochs.
     async fn data_keys(&self) -> Result<Vec<WrappedKey>>;
-
-    /// `Conflict::Exists` when the epoch is taken: two first starts must not both win.
-    async fn add_data_key(&self, key: WrappedKey) -> Result<()>;
 }
 
 /// The root of trust: a local key file or a KMS. `context` is authenticated and must be the same again.
 #[async_trait]
 pub trait KeyService: Send + Sync {
+    /// Which key wraps; the same for as long as that key exists, and nothing secret.
+    fn id(&self) -> String;
+
     async fn wrap(&self, plain: &SecretBytes, context: &[u8]) -> Result<Vec<u8>>;
 
     async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<SecretBytes>;

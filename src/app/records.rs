@@ -2,19 +2,21 @@
 //! for a change. Decides nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast;
 
+use crate::app::audit::{Audit, Event, Note};
 use crate::app::body::{self, Body};
-use crate::app::ports::{Append, Clock, Key, Row, Store};
-use crate::app::sealing::Sealer;
+use crate::app::keyring::Keyring;
+use crate::app::ports::{Append, Change, Clock, Fence, Journal, Key, Row, Store, Write};
 use crate::app::step::step;
 use crate::domain::actor::Actor;
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{RecordId, Revision, Tenant};
 use crate::domain::record::{Class, Entry, Head, Origin, Owner, Release, Stamp};
-use crate::domain::{Error, Result};
+use crate::domain::{Conflict, Error, Result};
 
 /// A record that has a new revision, for those who show it elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +29,18 @@ pub struct Changed {
 const CHANGES_KEPT: usize = 1024;
 const PAGE: usize = 500;
 
+/// Another process may replace the data key once while we write; twice in a row does not happen.
+const ATTEMPTS: usize = 4;
+/// Not the leader: no fence is 0.
+const FOLLOWER: u64 = 0;
+
 pub struct Records {
-    store: Arc<dyn Store>,
-    sealer: Sealer,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) keyring: Arc<Keyring>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) audit: Audit,
+    fence: AtomicU64,
     changes: broadcast::Sender<Changed>,
 }
 
@@ -44,8 +53,16 @@ pub struct NewRecord {
 }
 
 impl Records {
-    pub fn new(store: Arc<dyn Store>, sealer: Sealer, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { store, sealer, clock, entropy, changes: broadcast::channel(CHANGES_KEPT).0 }
+    pub fn new(
+        store: Arc<dyn Store>,
+        keyring: Arc<Keyring>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let audit = Audit { journal, clock: clock.clone() };
+        let fence = AtomicU64::new(FOLLOWER);
+        Self { store, keyring, clock, entropy, audit, fence, changes: broadcast::channel(CHANGES_KEPT).0 }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -56,15 +73,87 @@ impl Records {
         self.changes.subscribe()
     }
 
-    fn open<B: Body>(&self, row: Row) -> Result<Entry<B>> {
-        let body = body::decode(&self.sealer.open_row(&row)?)?;
-        Ok(Entry { head: row.head, stamp: row.stamp, body })
+    /// From now on what is written for resources carries this fence.
+    pub async fn lead(&self, fence: Fence) -> Result<()> {
+        let name = fence.0.to_string();
+        let operator = Actor::operator();
+        let note = Event { name: &name, ..Event::of(&operator, "lead", self.now()) }.note();
+        self.write(Change::Raise(fence), Some(note), None).await?;
+        self.fence.store(fence.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// What is written for resources carries no fence any more, and is the caller's to prevent.
+    pub fn follow(&self) {
+        self.fence.store(FOLLOWER, Ordering::Release);
+    }
+
+    /// Resources have one writer among all processes; everything else is settled by revisions.
+    fn fence(&self, origin: &Origin) -> Option<Fence> {
+        let fence = self.fence.load(Ordering::Acquire);
+        (matches!(origin, Origin::Resource(_)) && fence != FOLLOWER).then_some(Fence(fence))
+    }
+
+    async fn write(&self, change: Change, note: Option<Note>, fence: Option<Fence>) -> Result<()> {
+        let write = Write { changes: vec![(change, note)], keyring: self.keyring.clone(), fence };
+        self.store.write(write).await
+    }
+
+    /// One change to a record, made with the keys of the moment: again, when another process has replaced
+    /// them since.
+    async fn change(
+        &self,
+        origin: &Origin,
+        note: Note,
+        change: impl Fn() -> Result<Change> + Send + Sync,
+    ) -> Result<()> {
+        for _ in 1..ATTEMPTS {
+            let done = match change() {
+                Ok(change) => self.write(change, Some(note.clone()), self.fence(origin)).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Err(Error::KeyReplaced) => self.keyring.reload().await?,
+                done => return done,
+            }
+        }
+        Err(Error::KeyReplaced)
+    }
+
+    async fn open<B: Body>(&self, row: &Row) -> Result<Entry<B>> {
+        let opened = match self.keyring.open_row(row) {
+            Err(Error::KeyReplaced) => {
+                self.keyring.reload().await?;
+                self.keyring.open_row(row)
+            }
+            opened => opened,
+        };
+        let (head, stamp) = (row.head.clone(), row.stamp.clone());
+        match opened {
+            Ok(plain) => Ok(Entry { head, stamp, body: body::decode(&plain)? }),
+            // Reloaded, and still unknown: its key is gone, or the row names one that never was.
+            Err(Error::KeyReplaced) => Err(Error::Damaged {
+                what: format!("{} {}", head.class.singular(), head.name),
+                detail: format!("revision {}: its data key is unknown", stamp.number),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Records that are not released.
     pub async fn find<B: Body>(&self, key: Key<'_>) -> Result<Vec<Entry<B>>> {
         let rows = self.store.find(B::CLASS, key).await?;
-        rows.into_iter().filter(|row| row.head.released.is_none()).map(|row| self.open(row)).collect()
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows.iter().filter(|row| row.head.released.is_none()) {
+            let entry = self.open::<B>(row).await?;
+            // The index by which it was found is not sealed; what it stands for is.
+            if answers(&key, &entry) {
+                found.push(entry);
+            } else {
+                tracing::error!(name = %entry.head.name, "an index of the store is damaged: it led to a wrong record");
+            }
+        }
+        Ok(found)
     }
 
     pub async fn find_one<B: Body>(&self, key: Key<'_>) -> Result<Option<Entry<B>>> {
@@ -73,26 +162,41 @@ impl Records {
 
     /// By name, even if it is released: what a resource may reclaim.
     pub async fn find_released<B: Body>(&self, name: &str) -> Result<Option<Entry<B>>> {
-        let row = self.store.find(B::CLASS, Key::Names(&[name])).await?.pop();
-        row.map(|row| self.open(row)).transpose()
+        let key = Key::Names(&[name]);
+        match self.store.find(B::CLASS, key).await?.pop() {
+            Some(row) => Ok(Some(self.open(&row).await?).filter(|entry| answers(&key, entry))),
+            None => Ok(None),
+        }
     }
 
-    /// One page in the order of names, after the name `after`.
-    pub async fn list<B: Body>(&self, after: Option<&str>, limit: usize) -> Result<Vec<Entry<B>>> {
-        let rows = self.store.list(B::CLASS, after, limit).await?;
-        rows.into_iter().map(|row| self.open(row)).collect()
+    /// One page in the order of names, after the name `after`. A damaged record is left out, and said to be.
+    async fn page<B: Body>(&self, after: Option<&str>) -> Result<(Vec<Entry<B>>, Option<String>)> {
+        let rows = self.store.list(B::CLASS, after, PAGE).await?;
+        let next = (rows.len() == PAGE).then(|| rows.last().map(|row| row.head.name.clone())).flatten();
+        let mut page = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match self.open(row).await {
+                Ok(entry) => page.push(entry),
+                Err(error @ Error::Damaged { .. }) => {
+                    tracing::error!(%error, detail = error.detail(), "left out of a list");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((page, next))
     }
 
     /// Every record, read in pages.
     pub async fn list_all<B: Body>(&self) -> Result<Vec<Entry<B>>> {
         let mut all: Vec<Entry<B>> = Vec::new();
+        let mut after: Option<String> = None;
         loop {
-            let page = self.list(all.last().map(|entry| entry.head.name.as_str()), PAGE).await?;
-            let last = page.len() < PAGE;
+            let (page, next) = self.page(after.as_deref()).await?;
             all.extend(page);
-            if last {
+            if next.is_none() {
                 return Ok(all);
             }
+            after = next;
         }
     }
 
@@ -133,10 +237,17 @@ impl Records {
             at: self.now(),
             by: actor.id.clone(),
         };
-        let sealed = self.sealer.seal(&head, &stamp, &body::encode(&body)?, self.entropy.as_ref())?;
-        let row = Row { head: head.clone(), stamp: stamp.clone(), sealed };
+        let plain = body::encode(&body)?;
+        let action = if expected.is_none() { "create" } else { "update" };
+        let note = Event::of(actor, action, stamp.at).to(&head, stamp.number).note();
         step("store.append");
-        self.store.append(Append { row, expected, aliases: body.aliases(), links: body.links() }).await?;
+        self.change(&head.origin, note, || {
+            let sealed = self.keyring.seal(&head, &stamp, &plain, self.entropy.as_ref())?;
+            let mac = self.keyring.mark(&head, &stamp)?;
+            let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
+            Ok(Change::Append(Box::new(Append { row, expected, aliases: body.aliases(), links: body.links() })))
+        })
+        .await?;
         step("store.appended");
         // Nobody listening is fine: listeners come and go.
         let _ = self.changes.send(Changed { class: B::CLASS, name: head.name.clone() });
@@ -182,14 +293,72 @@ impl Records {
         let at = self.now();
         for row in rows {
             let purge_at = at.saturating_add(row.head.retain_for).map_err(Error::internal)?;
-            self.store.release(&[row.head.id], Release { at, purge_at }).await?;
+            let head = Head { released: Some(Release { at, purge_at }), ..row.head.clone() };
+            match self.rehead(row, head, "release").await {
+                // Somebody else released it, or wrote it: then it is not ours to release any more.
+                Ok(()) | Err(Error::Conflict(Conflict::Stale { .. })) => {}
+                Err(error) => return Err(error),
+            }
             let _ = self.changes.send(Changed { class: row.head.class, name: row.head.name.clone() });
         }
         Ok(())
     }
 
+    async fn rehead(&self, row: &Row, head: Head, action: &str) -> Result<()> {
+        let operator = Actor::operator();
+        let note = Event::of(&operator, action, self.now()).to(&head, row.stamp.number).note();
+        self.change(&head.origin, note, || {
+            self.keyring.verify_mark(&row.head, &row.stamp, &row.mac)?;
+            let mac = self.keyring.mark(&head, &row.stamp)?;
+            Ok(Change::Rehead { head: Box::new(head.clone()), was: row.mac, mac })
+        })
+        .await
+    }
+
+    /// Forgets records whose release has ended; says how many.
     pub async fn purge(&self) -> Result<u64> {
-        self.store.purge(self.now()).await
+        let mut purged = 0;
+        loop {
+            let due = self.store.due(self.now(), PAGE).await?;
+            for row in &due {
+                purged += u64::from(self.forget(row).await?);
+            }
+            if due.len() < PAGE {
+                return Ok(purged);
+            }
+        }
+    }
+
+    /// False if it was reclaimed meanwhile. A damaged head is not forgotten: who damaged it may have made
+    /// it look due.
+    async fn forget(&self, row: &Row) -> Result<bool> {
+        let operator = Actor::operator();
+        let note = Event::of(&operator, "forget", self.now()).to(&row.head, row.stamp.number).note();
+        let forgotten = self.change(&row.head.origin, note, || {
+            self.keyring.verify_mark(&row.head, &row.stamp, &row.mac)?;
+            Ok(Change::Forget { id: row.head.id, name: row.head.name.clone(), was: row.mac })
+        });
+        match forgotten.await {
+            Ok(()) => Ok(true),
+            Err(Error::Conflict(Conflict::Stale { .. })) => Ok(false),
+            Err(error @ Error::Damaged { .. }) => {
+                tracing::error!(%error, detail = error.detail(), "is not purged");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a record is what was looked for, by its own sealed words.
+fn answers<B: Body>(key: &Key<'_>, entry: &Entry<B>) -> bool {
+    match key {
+        Key::Ids(ids) => ids.contains(&entry.head.id),
+        Key::Names(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&entry.head.name)),
+        Key::Alias(kind, value) => {
+            entry.body.aliases().iter().any(|alias| alias.kind == *kind && alias.value == *value)
+        }
+        Key::LinksTo(id) => entry.body.links().contains(id),
     }
 }
 

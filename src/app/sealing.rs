@@ -1,94 +1,78 @@
 //! Envelope encryption of record bodies.
 //!
-//! A key service wraps one data key per epoch. Every revision gets a key of its own:
+//! Every epoch has a data key (`keyring`), and every revision gets a key of its own:
 //! `key ‖ commitment = HKDF-SHA256(data key, salt, binding)`, so that one AES-256-GCM key seals exactly
 //! one message and random nonces never run out. The binding names the store, the record and the
 //! revision: a row that is moved, renamed or copied does not open. The commitment is stored and
 //! compared, because GCM alone lets one ciphertext open under two keys.
-
-use std::collections::BTreeMap;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::app::ports::{KeyService, KeyTable, Row, WrappedKey};
+use crate::app::keyring::{KEY, Keyring};
+use crate::app::ports::{Row, Sealed};
 use crate::domain::entropy::Entropy;
-use crate::domain::name::StoreId;
 use crate::domain::record::{Head, Stamp};
 use crate::domain::secret::SecretBytes;
-use crate::domain::{Conflict, Error, Result};
+use crate::domain::{Error, Result};
 
 const FORMAT: u8 = 1;
 const SALT: usize = 32;
-const KEY: usize = 32;
 const COMMITMENT: usize = 32;
-const HEADER: usize = 1 + 4 + SALT + COMMITMENT + NONCE_LEN;
+const HEADER: usize = 1 + SALT + COMMITMENT + NONCE_LEN;
 
-/// Data keys in memory. Reads and writes need no key service once this exists.
-pub struct Sealer {
-    store: StoreId,
-    keys: BTreeMap<u32, SecretBytes>,
-}
-
-impl Sealer {
-    /// Unwraps the store's data keys; makes the first one in an empty store.
-    pub async fn open(table: &dyn KeyTable, service: &dyn KeyService, entropy: &dyn Entropy) -> Result<Self> {
-        let store = table.store_id().await?;
-        let mut wrapped = table.data_keys().await?;
-        if wrapped.is_empty() {
-            let plain = SecretBytes::new(entropy.bytes::<KEY>().to_vec());
-            let first = WrappedKey { epoch: 1, wrapped: service.wrap(&plain, &context(store, 1)).await? };
-            match table.add_data_key(first).await {
-                // Another first start was faster: its key is the store's.
-                Ok(()) | Err(Error::Conflict(Conflict::Exists { .. })) => {}
-                Err(error) => return Err(error),
-            }
-            wrapped = table.data_keys().await?;
-        }
-        let mut keys = BTreeMap::new();
-        for key in wrapped {
-            keys.insert(key.epoch, service.unwrap(&key.wrapped, &context(store, key.epoch)).await?);
-        }
-        Ok(Self { store, keys })
+impl Keyring {
+    pub fn seal(&self, head: &Head, stamp: &Stamp, plain: &[u8], entropy: &dyn Entropy) -> Result<Sealed> {
+        self.seal_under(self.current(), head, stamp, plain, entropy)
     }
 
-    pub fn seal(&self, head: &Head, stamp: &Stamp, plain: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>> {
-        let (&epoch, data_key) = self.keys.last_key_value().ok_or_else(|| Error::internal("there is no data key"))?;
+    pub fn seal_under(
+        &self,
+        epoch: u32,
+        head: &Head,
+        stamp: &Stamp,
+        plain: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Sealed> {
         let salt = entropy.bytes::<SALT>();
         let nonce = entropy.bytes::<NONCE_LEN>();
-        let (key, commitment) = derive(data_key, &salt, &self.binding(head, stamp, epoch))?;
-        let mut sealed = Vec::with_capacity(HEADER + plain.len() + AES_256_GCM.tag_len());
-        sealed.push(FORMAT);
-        sealed.extend_from_slice(&epoch.to_be_bytes());
-        sealed.extend_from_slice(&salt);
-        sealed.extend_from_slice(&commitment);
-        sealed.extend_from_slice(&nonce);
-        let mut body = plain.to_vec();
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut body)
+        let (key, commitment) = derive(&self.key(epoch)?.secret, &salt, &self.binding(head, stamp, epoch))?;
+        let mut bytes = Vec::with_capacity(HEADER + plain.len() + AES_256_GCM.tag_len());
+        bytes.push(FORMAT);
+        bytes.extend_from_slice(&salt);
+        bytes.extend_from_slice(&commitment);
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(plain);
+        let tag = key
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut bytes[HEADER..])
             .map_err(|_| Error::internal("sealing failed"))?;
-        sealed.extend_from_slice(&body);
-        Ok(sealed)
+        bytes.extend_from_slice(tag.as_ref());
+        Ok(Sealed { epoch, bytes })
     }
 
-    /// Opens what [`Sealer::seal`] made for this very row, or says that the row is damaged.
+    /// Opens what [`Keyring::seal`] made for this very row, or says that the row is damaged.
     pub fn open_row(&self, row: &Row) -> Result<Zeroizing<Vec<u8>>> {
+        self.verify_mark(&row.head, &row.stamp, &row.mac)?;
+        self.open_revision(&row.head, &row.stamp, &row.sealed)
+    }
+
+    /// The same for any revision of a record, whose head is verified elsewhere.
+    pub fn open_revision(&self, head: &Head, stamp: &Stamp, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
         let damaged = |detail: &str| Error::Damaged {
-            what: format!("{} {}", row.head.class.singular(), row.head.name),
-            detail: format!("revision {}: {detail}", row.stamp.number),
+            what: format!("{} {}", head.class.singular(), head.name),
+            detail: format!("revision {}: {detail}", stamp.number),
         };
-        let sealed = row.sealed.as_slice();
-        if sealed.len() < HEADER || sealed[0] != FORMAT {
+        let bytes = sealed.bytes.as_slice();
+        if bytes.len() < HEADER || bytes[0] != FORMAT {
             return Err(damaged("not in a known format"));
         }
-        let (epoch, rest) = sealed[1..].split_at(4);
-        let (salt, rest) = rest.split_at(SALT);
+        let (salt, rest) = bytes[1..].split_at(SALT);
         let (commitment, rest) = rest.split_at(COMMITMENT);
         let (nonce, body) = rest.split_at(NONCE_LEN);
-        let epoch = u32::from_be_bytes(epoch.try_into().map_err(Error::internal)?);
-        let data_key = self.keys.get(&epoch).ok_or_else(|| damaged("its data key is unknown"))?;
-        let (key, expected) = derive(data_key, salt, &self.binding(&row.head, &row.stamp, epoch))?;
+        let data_key = self.key(sealed.epoch)?;
+        let (key, expected) = derive(&data_key.secret, salt, &self.binding(head, stamp, sealed.epoch))?;
         if !bool::from(expected.ct_eq(commitment)) {
             return Err(damaged("it is not what was written here"));
         }
@@ -100,12 +84,13 @@ impl Sealer {
         Ok(body)
     }
 
-    /// What a sealed body is bound to: everything of its row but the release, each part after its length.
+    /// What a sealed body is bound to: everything of its row that stays as it is, each part after its length.
     fn binding(&self, head: &Head, stamp: &Stamp, epoch: u32) -> Vec<u8> {
         let origin = head.origin.to_string();
+        let store = self.store();
         let parts: [&[u8]; 11] = [
             b"strongroom record",
-            self.store.bytes(),
+            store.bytes(),
             &epoch.to_be_bytes(),
             head.class.singular().as_bytes(),
             head.id.bytes(),
@@ -125,8 +110,14 @@ impl Sealer {
     }
 }
 
-fn context(store: StoreId, epoch: u32) -> Vec<u8> {
-    format!("strongroom data key {epoch} of store {store}").into_bytes()
+/// A key for one use, from a data key.
+pub(super) fn derive_key(data_key: &SecretBytes, info: &[u8]) -> Result<SecretBytes> {
+    let failed = |_| Error::internal("key derivation failed");
+    let mut bytes = vec![0; KEY];
+    let info = [info];
+    let pseudorandom = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(data_key.expose());
+    pseudorandom.expand(&info, Length(KEY)).and_then(|output| output.fill(&mut bytes)).map_err(failed)?;
+    Ok(SecretBytes::new(bytes))
 }
 
 struct Length(usize);
@@ -153,17 +144,14 @@ fn derive(data_key: &SecretBytes, salt: &[u8], binding: &[u8]) -> Result<(LessSa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::keyring::tests::{keyring, keyring_of};
+    use crate::app::ports::Mac;
     use crate::domain::credential::generate::tests::Counter;
-    use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
-    use crate::domain::record::{Class, Origin};
+    use crate::domain::name::{RecordId, Revision, StoreId, Tenant, VersionId};
+    use crate::domain::record::{Class, Origin, Release};
     use jiff::{SignedDuration, Timestamp};
     use proptest::prelude::*;
     use std::sync::atomic::AtomicU64;
-
-    fn sealer() -> Sealer {
-        let keys = BTreeMap::from([(1, SecretBytes::new(vec![7; KEY]))]);
-        Sealer { store: StoreId::from_bytes([1; 16]), keys }
-    }
 
     fn row(plain: &[u8]) -> Row {
         let head = Head {
@@ -181,13 +169,14 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             by: "someone".into(),
         };
-        let sealed = sealer().seal(&head, &stamp, plain, &Counter(AtomicU64::new(0))).unwrap();
-        Row { head, stamp, sealed }
+        let sealed = keyring().seal(&head, &stamp, plain, &Counter(AtomicU64::new(0))).unwrap();
+        let mac = keyring().mark(&head, &stamp).unwrap();
+        Row { head, stamp, sealed, mac }
     }
 
     #[test]
     fn a_row_opens_where_it_was_sealed() {
-        assert_eq!(sealer().open_row(&row(b"value")).unwrap().as_slice(), b"value");
+        assert_eq!(keyring().open_row(&row(b"value")).unwrap().as_slice(), b"value");
     }
 
     #[test]
@@ -206,25 +195,56 @@ mod tests {
         for change in moved {
             let mut row = row(b"value");
             change(&mut row);
-            assert!(matches!(sealer().open_row(&row), Err(Error::Damaged { .. })));
+            assert!(matches!(keyring().open_row(&row), Err(Error::Damaged { .. })));
+            let Row { head, stamp, sealed, .. } = &row;
+            assert!(matches!(keyring().open_revision(head, stamp, sealed), Err(Error::Damaged { .. })));
         }
-        let elsewhere = Sealer { store: StoreId::from_bytes([9; 16]), ..sealer() };
+        let elsewhere = keyring_of(StoreId::from_bytes([9; 16]), &[1]);
         assert!(elsewhere.open_row(&row(b"value")).is_err());
+    }
+
+    #[test]
+    fn a_head_is_bound_to_what_changes_without_a_revision() {
+        let changed: [fn(&mut Row); 3] = [
+            |row| row.head.retain_for = SignedDuration::from_hours(1),
+            |row| row.head.released = Some(Release { at: Timestamp::UNIX_EPOCH, purge_at: Timestamp::UNIX_EPOCH }),
+            |row| row.mac.bytes[31] ^= 1,
+        ];
+        for change in changed {
+            let mut row = row(b"value");
+            change(&mut row);
+            assert!(matches!(keyring().open_row(&row), Err(Error::Damaged { .. })));
+        }
+    }
+
+    #[test]
+    fn another_epoch_opens_nothing_and_an_unknown_one_is_asked_for() {
+        let both = keyring_of(StoreId::from_bytes([1; 16]), &[1, 2]);
+        let sealed = row(b"value");
+        assert!(both.open_row(&sealed).is_ok());
+        let mut moved = sealed.clone();
+        moved.sealed.epoch = 2;
+        assert!(matches!(both.open_row(&moved), Err(Error::Damaged { .. })));
+        moved = sealed.clone();
+        moved.mac = Mac { epoch: 2, ..sealed.mac };
+        assert!(matches!(both.open_row(&moved), Err(Error::Damaged { .. })));
+        moved.mac.epoch = 3;
+        assert!(matches!(both.open_row(&moved), Err(Error::KeyReplaced)));
     }
 
     proptest! {
         #[test]
         fn a_changed_byte_never_opens(plain in proptest::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>(), bit in 0u8..8) {
             let mut row = row(&plain);
-            let at = at.index(row.sealed.len());
-            row.sealed[at] ^= 1 << bit;
-            prop_assert!(sealer().open_row(&row).is_err());
+            let at = at.index(row.sealed.bytes.len());
+            row.sealed.bytes[at] ^= 1 << bit;
+            prop_assert!(keyring().open_row(&row).is_err());
         }
 
         #[test]
         fn any_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let row = Row { sealed: bytes, ..row(b"x") };
-            prop_assert!(sealer().open_row(&row).is_err());
+            let row = Row { sealed: Sealed { epoch: 1, bytes }, ..row(b"x") };
+            prop_assert!(keyring().open_row(&row).is_err());
         }
     }
 }

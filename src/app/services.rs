@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::app::access::Access;
+use crate::app::audit::Read;
 use crate::app::ports::Key;
 use crate::app::records::{NewRecord, Records};
 use crate::domain::actor::Actor;
@@ -57,7 +58,9 @@ impl Services {
     pub async fn list(&self, actor: &Actor) -> Result<Vec<Entry<Service>>> {
         let tenant = Tenant::outside();
         self.access.require(actor, Action::List, &missing(&tenant, "")).await?;
-        self.records.list_all().await
+        let all = self.records.list_all().await?;
+        self.records.audit.list(actor, Class::Service).await?;
+        Ok(all)
     }
 
     /// Two queries, however many credentials it has.
@@ -65,6 +68,9 @@ impl Services {
         let entry = self.require(actor, action, id).await?;
         let entry = entry.ok_or_else(|| Error::not_found(format!("service {id}")))?;
         let members = self.members(&entry.body.credentials).await?;
+        let values = if action == Action::Get { members.as_slice() } else { &[] };
+        let with = values.iter().map(|member| (member.head.name.as_str(), member.stamp.number)).collect();
+        self.records.audit.read(actor, action, Read { head: &entry.head, stamp: &entry.stamp, with }).await?;
         Ok(View { entry, members })
     }
 

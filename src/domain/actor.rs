@@ -1,13 +1,20 @@
 //! Who is asking. Made only by authentication; every use case takes one first.
 
+use std::net::IpAddr;
+
+use serde::Serialize;
+
 use crate::domain::name::Tenant;
 
-/// How the caller proved who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How the caller proved who it is, or tried to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scheme {
     ServiceAccount,
     Basic,
     MutualTls,
+    /// Something was presented that no scheme can read.
+    Unreadable,
     /// Strongroom itself.
     Internal,
 }
@@ -32,6 +39,8 @@ pub struct Actor {
     pub tenant: Tenant,
     pub scheme: Scheme,
     pub standing: Standing,
+    /// Where the request came from, if it came from somewhere.
+    pub from: Option<IpAddr>,
 }
 
 impl Actor {
@@ -41,6 +50,7 @@ impl Actor {
             tenant: Tenant::outside(),
             scheme: Scheme::Internal,
             standing: Standing::Operator,
+            from: None,
         }
     }
 }

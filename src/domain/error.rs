@@ -60,6 +60,12 @@ pub enum Error {
     /// Something else must happen first; the message says what.
     #[error("{message}")]
     Awaiting { reason: &'static str, message: String },
+    /// The data key was replaced while this was under way: the same call with the new one succeeds.
+    #[error("the data key was replaced meanwhile; try again")]
+    KeyReplaced,
+    /// Another process leads since: what this one wanted to write for a resource is not its to write.
+    #[error("another replica leads now")]
+    Fenced,
     /// A bounded queue is full.
     #[error("too much is waiting; try again in {} s", retry_after.as_secs().max(1))]
     Overloaded { retry_after: Duration },
@@ -91,6 +97,8 @@ impl Error {
         matches!(
             self,
             Self::Conflict(Conflict::Stale { .. })
+                | Self::KeyReplaced
+                | Self::Fenced
                 | Self::Overloaded { .. }
                 | Self::Unavailable { .. }
                 | Self::Internal { .. }
@@ -107,6 +115,8 @@ impl Error {
             Self::Unauthenticated => "Unauthenticated",
             Self::Forbidden { .. } => "Forbidden",
             Self::Awaiting { reason, .. } => reason,
+            Self::KeyReplaced => "KeyReplaced",
+            Self::Fenced => "Fenced",
             Self::Overloaded { .. } => "Overloaded",
             Self::Unavailable { .. } => "Unavailable",
             Self::Damaged { .. } => "Damaged",

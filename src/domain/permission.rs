@@ -91,7 +91,7 @@ mod tests {
     use crate::domain::actor::Scheme;
 
     fn client(id: &str, tenant: Tenant) -> Actor {
-        Actor { id: id.into(), tenant, scheme: Scheme::Basic, standing: Standing::Client }
+        Actor { id: id.into(), tenant, scheme: Scheme::Basic, standing: Standing::Client, from: None }
     }
 
     #[test]
@@ -128,6 +128,7 @@ mod tests {
             tenant: Tenant::namespace("shop"),
             scheme: Scheme::ServiceAccount,
             standing: Standing::Delegated { groups: vec![], uid: None },
+            from: None,
         };
         let tenant = Tenant::outside();
         let target = Target { class: Class::Credential, tenant: &tenant, name: "/a", readers: &[] };

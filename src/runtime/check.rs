@@ -11,6 +11,7 @@ use kube::runtime::wait::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::app::App;
+use crate::app::alarm::Alarm;
 use crate::config::{Given, Settings};
 use crate::k8s::rights::{RIGHTS, Right};
 use crate::runtime::{foundation, kubernetes, settle, threads};
@@ -65,7 +66,7 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
         report.skip("key", "it is made together with the store");
         return None;
     }
-    match foundation::open(settings, None).await {
+    match foundation::open(settings, None, &Alarm::default()).await {
         Ok(app) => {
             report.line("store", Ok(format!("{} opens", database.display())));
             report.line("key", Ok(format!("{} opens the data keys", settings.key_file.display())));

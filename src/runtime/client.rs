@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
+use crate::app::alarm::Alarm;
 use crate::app::clients::name_taken;
 use crate::config::Settings;
 use crate::runtime::{foundation, threads};
@@ -11,7 +12,7 @@ use crate::runtime::{foundation, threads};
 /// Works on the store directly, also while a server runs on it.
 pub fn create(settings: &Settings, name: &str, admin: bool) -> anyhow::Result<ExitCode> {
     let created = threads()?.block_on(async {
-        let app = foundation::open(settings, None).await?;
+        let app = foundation::open(settings, None, &Alarm::default()).await?;
         anyhow::Ok(app.clients.create(name, admin).await)
     })?;
     match created {

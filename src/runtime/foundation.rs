@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use crate::adapters::journal::LogJournal;
 use crate::adapters::kms::local::KeyFile;
 use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
 use crate::adapters::store::SqliteStore;
 use crate::adapters::system::{SystemClock, SystemEntropy};
-use crate::app::ports::{Identify, KeyTable, Review};
-use crate::app::sealing::Sealer;
+use crate::app::alarm::Alarm;
+use crate::app::keyring::Keyring;
+use crate::app::ports::{Clock, Identify, KeyTable, Review};
 use crate::app::{App, Parts};
 use crate::config::Settings;
 
@@ -28,22 +30,24 @@ pub fn database(settings: &Settings) -> PathBuf {
 
 /// Opens the store and the key, making both on first start. An existing store without its key is refused:
 /// a new key would open nothing in it.
-pub async fn open(settings: &Settings, cluster: Option<Cluster>) -> anyhow::Result<App> {
+pub async fn open(settings: &Settings, cluster: Option<Cluster>, alarm: &Alarm) -> anyhow::Result<App> {
     let path = database(settings);
-    let store = SqliteStore::open(&path).with_context(|| format!("opening the store {}", path.display()))?;
-    let store = Arc::new(store);
-    let entropy = Arc::new(SystemEntropy::default());
+    let opened = SqliteStore::open(&path, alarm.clone());
+    let store = Arc::new(opened.with_context(|| format!("opening the store {}", path.display()))?);
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
     let key = match store.data_keys().await?.is_empty() {
         true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,
         false => KeyFile::open(&settings.key_file, entropy.clone())?,
     };
-    let sealer = Sealer::open(store.as_ref(), &key, entropy.as_ref()).await.context("opening the data keys")?;
+    let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), clock.now()).await;
+    let keyring = keyring.context("opening the data keys")?;
     let parts = Parts {
         store,
-        sealer,
+        keyring,
+        journal: Arc::new(LogJournal),
         keymaker: Arc::new(Workshop::new()),
         hashing: Arc::new(Argon2id::new(entropy.clone())),
-        clock: Arc::new(SystemClock),
+        clock,
         entropy,
         review: cluster.as_ref().map(|cluster| cluster.review.clone()),
         identify: cluster.map(|cluster| cluster.identify),

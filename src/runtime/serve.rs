@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::app::App;
+use crate::app::alarm::Alarm;
 use crate::config::{DRAIN, Settings};
 use crate::runtime::{foundation, operator, rest, threads};
 use crate::server::health::{self, Readiness};
@@ -46,7 +47,7 @@ pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<ExitCode> {
 }
 
 async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
-    let shutdown = CancellationToken::new();
+    let (shutdown, alarm) = (CancellationToken::new(), Alarm::default());
     stop_on_signal(shutdown.clone())?;
     let readiness = Readiness::default();
     let serving = readiness.part("rest");
@@ -57,7 +58,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let app = Arc::new(foundation::open(&settings, ports).await?);
+    let app = Arc::new(foundation::open(&settings, ports, &alarm).await?);
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -81,7 +82,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let last = CancellationToken::new();
     let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
 
-    let ended = end_of(&mut tasks, &shutdown).await;
+    let ended = end_of(&mut tasks, &shutdown, &alarm).await;
     tracing::info!("stopping");
     serving.set(false);
     shutdown.cancel();
@@ -99,9 +100,10 @@ async fn drain(mut tasks: Tasks) {
     }
 }
 
-/// A signal, or a task that should have gone on: without it the others would only seem to work.
-async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken) -> anyhow::Result<()> {
+/// A signal, an alarm, or a task that should have gone on: without it the others would only seem to work.
+async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken, alarm: &Alarm) -> anyhow::Result<()> {
     tokio::select! {
+        why = alarm.raised() => bail!("{why}; what was acknowledged before is safe, start again"),
         () = shutdown.cancelled() => Ok(()),
         Some(ended) = tasks.join_next() => match ended {
             _ if shutdown.is_cancelled() => Ok(()),

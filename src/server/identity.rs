@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::domain::Error;
-use crate::domain::actor::Actor;
+use crate::domain::actor::{Actor, Scheme};
 use crate::domain::secret::SecretText;
 use crate::server::Peer;
 
@@ -35,19 +35,22 @@ enum Presented {
 }
 
 pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Actor, Refused> {
-    let found = match presented(headers) {
-        Presented::Unreadable => return Err(Refused::Failed),
-        Presented::Bearer(token) => app.authenticate_token(&token).await,
-        Presented::Basic(username, password) => app.clients.authenticate_basic(&username, &password).await,
+    let from = peer.map(|peer| peer.addr.ip());
+    let (scheme, found) = match presented(headers) {
+        Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
+        Presented::Bearer(token) => (Scheme::ServiceAccount, app.authenticate_token(&token).await),
+        Presented::Basic(username, password) => {
+            (Scheme::Basic, app.clients.authenticate_basic(&username, &password).await)
+        }
         Presented::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
-            Some(certificate) => app.clients.authenticate_certificate(certificate).await,
+            Some(certificate) => (Scheme::MutualTls, app.clients.authenticate_certificate(certificate).await),
             None => return Err(Refused::NotPresented),
         },
     };
     match found {
-        Ok(Some(actor)) => Ok(actor),
+        Ok(Some(actor)) => Ok(Actor { from, ..actor }),
         Ok(None) | Err(Error::Unauthenticated) => {
-            tracing::info!(target: "audit", addr = ?peer.map(|peer| peer.addr), outcome = "failed", "authentication");
+            app.record_unknown(scheme, from).await.map_err(Refused::Unknown)?;
             Err(Refused::Failed)
         }
         Err(error) => Err(Refused::Unknown(error)),

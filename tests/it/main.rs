@@ -4,6 +4,7 @@ mod alone;
 mod cluster;
 mod crashes;
 mod crd_rules;
+mod ground;
 mod house;
 mod process;
 mod reconcile;

@@ -1,17 +1,13 @@
 //! The use cases on the real adapters, without a cluster and without HTTP; only the clock is ours.
 
+use crate::ground::parts;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom::adapters::kms::local::KeyFile;
-use strongroom::adapters::password::Argon2id;
-use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::MemoryStore;
-use strongroom::adapters::system::SystemEntropy;
-use strongroom::app::ports::{Clock, Store};
-use strongroom::app::sealing::Sealer;
-use strongroom::app::{App, Parts, credentials, own, services};
+use strongroom::app::ports::Clock;
+use strongroom::app::{App, credentials, own, services};
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
     AlternativeName, Authority, CertificateRequest, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
@@ -50,21 +46,8 @@ const KEEP: SignedDuration = SignedDuration::from_hours(1);
 
 async fn room() -> Room {
     let dir = tempfile::tempdir().expect("a folder");
-    let store = Arc::new(MemoryStore::default());
-    let entropy = Arc::new(SystemEntropy::default());
-    let key = KeyFile::open_or_create(&dir.path().join("key"), entropy.clone()).expect("a key");
-    let sealer = Sealer::open(store.as_ref(), &key, entropy.as_ref()).await.expect("data keys");
     let clock = Arc::new(SetClock(AtomicI64::new(1_800_000_000)));
-    let parts = Parts {
-        store: store as Arc<dyn Store>,
-        sealer,
-        keymaker: Arc::new(Workshop::new()),
-        hashing: Arc::new(Argon2id::new(entropy.clone())),
-        clock: clock.clone(),
-        entropy,
-        review: None,
-        identify: None,
-    };
+    let parts = parts(Arc::new(MemoryStore::default()), &dir.path().join("key"), clock.clone()).await;
     Room { app: App::new(parts), clock, _key: dir }
 }
 
@@ -73,7 +56,7 @@ fn owner(kind: &str, name: &str) -> Owner {
 }
 
 fn admin() -> Actor {
-    Actor { id: "ops".into(), tenant: Tenant::outside(), scheme: Scheme::Basic, standing: Standing::Admin }
+    Actor { id: "ops".into(), tenant: Tenant::outside(), scheme: Scheme::Basic, standing: Standing::Admin, from: None }
 }
 
 fn password(length: u16) -> Wish {
@@ -164,7 +147,7 @@ async fn a_deleted_resource_is_reclaimed_by_its_name_until_it_is_purged() {
     assert!(room.app.release(Class::Credential, &db).await.unwrap());
     assert!(!room.app.release(Class::Credential, &db).await.unwrap(), "released once");
     let id = first.head.id;
-    assert!(matches!(room.app.credentials.view(&admin(), id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(room.app.credentials.view(&admin(), id, true).await, Err(Error::NotFound { .. })));
     let stranger = owner("CertificateAuthority", "db");
     let taken = room.app.credentials.converge(&stranger, password(30), None, KEEP).await;
     assert!(matches!(taken, Err(Error::Conflict(Conflict::Managed { .. }))));
@@ -273,6 +256,7 @@ async fn a_service_is_what_its_credentials_are() {
         tenant: Tenant::namespace("shop"),
         scheme: Scheme::Basic,
         standing: Standing::Client,
+        from: None,
     };
     assert!(room.app.services.view(&client, "shop.till", Action::Get).await.is_ok());
     let other = Actor { id: "shop/other".into(), ..client };

@@ -8,6 +8,7 @@ mod injection;
 mod refusals;
 mod rotation;
 
+use crate::ground::parts;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
@@ -30,15 +31,11 @@ use kube_runtime::watcher;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use strongroom::adapters::kms::local::KeyFile;
-use strongroom::adapters::password::Argon2id;
-use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::MemoryStore;
-use strongroom::adapters::system::{SystemClock, SystemEntropy};
+use strongroom::adapters::system::SystemClock;
+use strongroom::app::App;
 use strongroom::app::own::Lifetimes;
 use strongroom::app::ports::Clock;
-use strongroom::app::sealing::Sealer;
-use strongroom::app::{App, Parts};
 use strongroom::domain::authority::AlternativeName;
 use strongroom::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
 use strongroom::k8s::webhook::certificate::{Callbacks, Keeper, Options, Readiness, current};
@@ -74,19 +71,7 @@ impl Vault {
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = Arc::new(MemoryStore::default());
-        let entropy = Arc::new(SystemEntropy::default());
-        let key = KeyFile::open_or_create(&dir.path().join("key"), entropy.clone()).expect("a key");
-        let sealer = Sealer::open(store.as_ref(), &key, entropy.as_ref()).await.expect("data keys");
-        let parts = Parts {
-            store,
-            sealer,
-            keymaker: Arc::new(Workshop::new()),
-            hashing: Arc::new(Argon2id::new(entropy.clone())),
-            clock: Arc::new(WholeSeconds),
-            entropy,
-            review: None,
-            identify: None,
-        };
+        let parts = parts(store, &dir.path().join("key"), Arc::new(WholeSeconds)).await;
         Self { app: Arc::new(App::new(parts)), _key: dir }
     }
 }

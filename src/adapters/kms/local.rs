@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::app::ports::KeyService;
@@ -26,6 +27,7 @@ const HEADER_LENGTH: usize = 1 + NONCE_LEN;
 
 pub struct KeyFile {
     key: LessSafeKey,
+    id: String,
     entropy: Arc<dyn Entropy>,
 }
 
@@ -35,7 +37,7 @@ impl KeyFile {
     pub fn open(path: &Path, entropy: Arc<dyn Entropy>) -> Result<Self> {
         let root = read(path)?;
         let key = UnboundKey::new(&AES_256_GCM, &*root).map_err(Error::internal)?;
-        Ok(Self { key: LessSafeKey::new(key), entropy })
+        Ok(Self { key: LessSafeKey::new(key), id: identity(&root), entropy })
     }
 
     /// For a store without data keys: makes the file when there is none.
@@ -48,6 +50,13 @@ impl KeyFile {
             opened => opened,
         }
     }
+}
+
+/// Says which key it is and nothing about it, and stays the same when the file is moved.
+fn identity(root: &[u8; KEY_LENGTH]) -> String {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, root), b"strongroom root key");
+    let hex: String = tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("file:{hex}")
 }
 
 fn refuse(path: &Path, why: impl Into<String>) -> Error {
@@ -108,6 +117,10 @@ fn associated(context: &[u8]) -> Aad<Vec<u8>> {
 
 #[async_trait]
 impl KeyService for KeyFile {
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
     async fn wrap(&self, plain: &SecretBytes, context: &[u8]) -> Result<Vec<u8>> {
         let nonce = self.entropy.bytes::<NONCE_LEN>();
         // Of its final size from the start: a growing vector leaves copies of the plain key behind.

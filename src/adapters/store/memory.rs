@@ -1,32 +1,41 @@
-//! The store in memory, for tests of everything above the port. Gone with the process; keeps no old revisions.
+//! The store in memory, for tests of everything above the port. Gone with the process.
 //! Look-ups other than by id walk all records: it is for thousands, not for millions.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Holders, admit, epoch_taken, name_key};
-use crate::app::ports::{Alias, Append, Key, KeyTable, Row, Store, WrappedKey};
+use super::{Held, Tables, apply, name_key};
+use crate::app::audit::{Note, Position};
+use crate::app::ledger::{Books, Ledger};
+use crate::app::ports::{
+    Alias, Append, HeadRow, Journal, Key, KeyTable, Mac, RevisionRow, Row, Sealed, Snapshot, Store, WrappedKey, Write,
+};
 use crate::domain::Result;
 use crate::domain::name::{RecordId, Revision, StoreId};
-use crate::domain::record::{Class, Release};
+use crate::domain::record::{Class, Head, Stamp};
 
 pub struct MemoryStore {
     id: StoreId,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
-    records: HashMap<RecordId, Record>,
-    keys: BTreeMap<u32, Vec<u8>>,
+    records: BTreeMap<RecordId, Record>,
+    revisions: BTreeMap<(RecordId, Revision), (Stamp, Sealed)>,
+    keys: BTreeMap<(u32, String), Vec<u8>>,
+    ledger: Option<Ledger>,
+    audit: Vec<(Position, Note)>,
 }
 
+#[derive(Clone)]
 struct Record {
-    row: Row,
-    name_key: String,
+    head: Head,
+    revision: Revision,
+    mac: Mac,
     aliases: Vec<Alias>,
     links: Vec<RecordId>,
 }
@@ -39,7 +48,7 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// No operation leaves the maps half changed when it panics, so a poisoned lock is as good as another.
+    /// The state is replaced as a whole or not at all, so a poisoned lock is as good as another.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -49,59 +58,50 @@ impl MemoryStore {
 impl Store for MemoryStore {
     async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
         let state = self.state();
-        let found: Vec<&Record> = match key {
-            Key::Ids(ids) => {
-                let distinct: HashSet<&RecordId> = ids.iter().collect();
-                distinct.into_iter().filter_map(|id| state.records.get(id)).collect()
-            }
-            Key::Names(names) => {
-                let keys: HashSet<String> = names.iter().map(|name| name_key(name)).collect();
-                state.select(|record| keys.contains(&record.name_key))
-            }
-            Key::Alias(kind, value) => state.select(|record| {
-                let held = |alias: &Alias| alias.kind == kind && alias.value == value;
-                record.aliases.iter().any(held)
-            }),
-            Key::LinksTo(id) => state.select(|record| record.links.contains(&id)),
+        let names: HashSet<String> = match key {
+            Key::Names(names) => names.iter().map(|name| name_key(name)).collect(),
+            _ => HashSet::new(),
         };
-        Ok(found.into_iter().filter(|record| record.row.head.class == class).map(|r| r.row.clone()).collect())
+        let wanted = |record: &Record| match key {
+            Key::Ids(ids) => ids.contains(&record.head.id),
+            Key::Names(_) => names.contains(&name_key(&record.head.name)),
+            Key::Alias(kind, value) => record.aliases.iter().any(|alias| alias.kind == kind && alias.value == value),
+            Key::LinksTo(id) => record.links.contains(&id),
+        };
+        Ok(state.select(|record| record.head.class == class && wanted(record)))
     }
 
     async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
         let after = after.map(name_key);
-        let state = self.state();
-        let mut listed = state.select(|record| {
-            let head = &record.row.head;
-            let past = after.as_ref().is_none_or(|after| record.name_key > *after);
+        let mut listed = self.state().select(|record| {
+            let head = &record.head;
+            let past = after.as_ref().is_none_or(|after| name_key(&head.name) > *after);
             head.class == class && head.released.is_none() && past
         });
-        listed.sort_unstable_by(|a, b| a.name_key.cmp(&b.name_key));
-        Ok(listed.into_iter().take(limit).map(|record| record.row.clone()).collect())
+        listed.sort_unstable_by_key(|row| name_key(&row.head.name));
+        listed.truncate(limit);
+        Ok(listed)
     }
 
-    async fn append(&self, append: Append) -> Result<()> {
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
+        let is_due = |record: &Record| record.head.released.is_some_and(|release| release.purge_at <= now);
+        let mut due = self.state().select(is_due);
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    async fn write(&self, write: Write) -> Result<()> {
         let mut state = self.state();
-        admit(&*state, &append)?;
-        let Append { mut row, aliases, links, .. } = append;
-        row.head.released = None;
-        let name_key = name_key(&row.head.name);
-        state.records.insert(row.head.id, Record { row, name_key, aliases, links });
+        let mut next = state.clone();
+        let mut books = Books::open(self.id, state.ledger.clone(), &write.keyring)?;
+        apply(&mut next, &mut books, &write)?;
+        next.ledger = books.close(&write.keyring)?;
+        *state = next;
         Ok(())
     }
 
-    async fn release(&self, ids: &[RecordId], release: Release) -> Result<()> {
-        let mut state = self.state();
-        for id in ids {
-            let Some(record) = state.records.get_mut(id) else { continue };
-            record.row.head.released.get_or_insert(release);
-            record.aliases.clear();
-        }
-        Ok(())
-    }
-
-    async fn purge(&self, now: Timestamp) -> Result<u64> {
-        let ended = |record: &Record| record.row.head.released.is_some_and(|release| release.purge_at <= now);
-        Ok(self.state().records.extract_if(|_, record| ended(record)).count() as u64)
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        Ok(Box::new(self.state().clone()))
     }
 }
 
@@ -113,40 +113,156 @@ impl KeyTable for MemoryStore {
 
     async fn data_keys(&self) -> Result<Vec<WrappedKey>> {
         let state = self.state();
-        Ok(state.keys.iter().map(|(epoch, wrapped)| WrappedKey { epoch: *epoch, wrapped: wrapped.clone() }).collect())
-    }
-
-    async fn add_data_key(&self, key: WrappedKey) -> Result<()> {
-        let mut state = self.state();
-        if state.keys.contains_key(&key.epoch) {
-            return Err(epoch_taken(&key));
-        }
-        state.keys.insert(key.epoch, key.wrapped);
-        Ok(())
+        let keys = state.keys.iter().map(|((epoch, root), wrapped)| WrappedKey {
+            epoch: *epoch,
+            root: root.clone(),
+            wrapped: wrapped.clone(),
+        });
+        Ok(keys.collect())
     }
 }
 
 impl State {
-    fn select(&self, wanted: impl Fn(&Record) -> bool) -> Vec<&Record> {
-        self.records.values().filter(|record| wanted(record)).collect()
+    fn select(&self, wanted: impl Fn(&Record) -> bool) -> Vec<Row> {
+        let rows = self.records.values().filter(|record| wanted(record)).filter_map(|record| {
+            let (stamp, sealed) = self.revisions.get(&(record.head.id, record.revision))?.clone();
+            Some(Row { head: record.head.clone(), stamp, sealed, mac: record.mac })
+        });
+        rows.collect()
     }
 
     fn holder(&self, class: Class, held: impl Fn(&Record) -> bool) -> Option<RecordId> {
-        let found = self.records.values().find(|record| record.row.head.class == class && held(record));
-        found.map(|record| record.row.head.id)
+        let found = self.records.values().find(|record| record.head.class == class && held(record));
+        found.map(|record| record.head.id)
     }
 }
 
-impl Holders for State {
-    fn current(&self, id: RecordId) -> Result<Option<(Class, Revision)>> {
-        Ok(self.records.get(&id).map(|record| (record.row.head.class, record.row.stamp.number)))
+impl Tables for State {
+    fn held(&self, id: RecordId) -> Result<Option<Held>> {
+        let held = |record: &Record| Held { class: record.head.class, revision: record.revision, mac: record.mac };
+        Ok(self.records.get(&id).map(held))
     }
 
-    fn by_name(&self, class: Class, name_key: &str) -> Result<Option<RecordId>> {
-        Ok(self.holder(class, |record| record.name_key == name_key))
+    fn by_name(&self, class: Class, key: &str) -> Result<Option<RecordId>> {
+        Ok(self.holder(class, |record| name_key(&record.head.name) == key))
     }
 
     fn by_alias(&self, class: Class, alias: &Alias) -> Result<Option<RecordId>> {
         Ok(self.holder(class, |record| record.aliases.contains(alias)))
+    }
+
+    fn put_record(&mut self, append: &Append) -> Result<()> {
+        let Append { row, aliases, links, .. } = append.clone();
+        let head = Head { released: None, ..row.head };
+        self.revisions.insert((head.id, row.stamp.number), (row.stamp.clone(), row.sealed));
+        let revision = row.stamp.number;
+        self.records.insert(head.id, Record { head, revision, mac: row.mac, aliases, links });
+        Ok(())
+    }
+
+    fn put_head(&mut self, head: &Head, mac: &Mac) -> Result<()> {
+        if let Some(record) = self.records.get_mut(&head.id) {
+            record.head = head.clone();
+            record.mac = *mac;
+            if head.released.is_some() {
+                record.aliases.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_record(&mut self, id: RecordId) -> Result<()> {
+        self.records.remove(&id);
+        self.revisions.retain(|(record, _), _| *record != id);
+        Ok(())
+    }
+
+    fn reseal(&mut self, id: RecordId, number: Revision, was: u32, sealed: &Sealed) -> Result<bool> {
+        let held = self.revisions.get_mut(&(id, number)).filter(|(_, held)| held.epoch == was);
+        Ok(held.map(|held| held.1 = sealed.clone()).is_some())
+    }
+
+    fn add_key(&mut self, key: &WrappedKey) -> Result<bool> {
+        let place = (key.epoch, key.root.clone());
+        let new = !self.keys.contains_key(&place);
+        self.keys.entry(place).or_insert_with(|| key.wrapped.clone());
+        Ok(new)
+    }
+
+    fn is_used(&self, epoch: u32) -> Result<bool> {
+        let sealed = self.revisions.values().any(|(_, sealed)| sealed.epoch == epoch);
+        Ok(sealed || self.records.values().any(|record| record.mac.epoch == epoch))
+    }
+
+    fn remove_key(&mut self, epoch: u32) -> Result<()> {
+        self.keys.retain(|(held, _), _| *held != epoch);
+        Ok(())
+    }
+
+    fn remove_root(&mut self, root: &str) -> Result<bool> {
+        let epochs = |keys: &BTreeMap<(u32, String), Vec<u8>>| keys.keys().map(|key| key.0).collect::<HashSet<_>>();
+        let before = epochs(&self.keys);
+        let mut kept = self.keys.clone();
+        kept.retain(|(_, held), _| held != root);
+        let complete = epochs(&kept) == before;
+        if complete {
+            self.keys = kept;
+        }
+        Ok(complete)
+    }
+
+    fn put_note(&mut self, position: &Position, note: &Note) -> Result<()> {
+        self.audit.push((*position, note.clone()));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Snapshot for State {
+    async fn ledger(&mut self) -> Result<Option<Ledger>> {
+        Ok(self.ledger.clone())
+    }
+
+    async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>> {
+        let past = self.records.values().filter(|record| after.is_none_or(|after| record.head.id > after));
+        let heads = past.take(limit).filter_map(|record| {
+            let (stamp, _) = self.revisions.get(&(record.head.id, record.revision))?.clone();
+            let Record { head, mac, aliases, links, .. } = record.clone();
+            Some(HeadRow { head, stamp, mac, aliases, links })
+        });
+        Ok(heads.collect())
+    }
+
+    async fn revisions(&mut self, after: Option<(RecordId, Revision)>, limit: usize) -> Result<Vec<RevisionRow>> {
+        let past = self.revisions.iter().filter(|(place, _)| after.is_none_or(|after| **place > after));
+        let rows = past.take(limit).map(|((id, _), (stamp, sealed))| RevisionRow {
+            id: *id,
+            stamp: stamp.clone(),
+            sealed: sealed.clone(),
+        });
+        Ok(rows.collect())
+    }
+
+    async fn audit(&mut self, after: u64, limit: usize) -> Result<Vec<(Position, Note)>> {
+        let past = self.audit.iter().filter(|(position, _)| position.number > after);
+        Ok(past.take(limit).cloned().collect())
+    }
+}
+
+/// Notes in memory, in their order.
+#[derive(Default)]
+pub struct MemoryJournal(Mutex<Vec<Note>>);
+
+impl MemoryJournal {
+    pub fn notes(&self) -> Vec<Note> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    async fn note(&self, note: Note) -> Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        Ok(())
     }
 }

@@ -8,45 +8,146 @@ mod contract;
 pub mod memory;
 pub mod sqlite;
 
-pub use memory::MemoryStore;
+pub use memory::{MemoryJournal, MemoryStore};
 pub use sqlite::SqliteStore;
 
-use crate::app::ports::{Alias, AliasKind, Append, WrappedKey};
+use crate::app::audit::{Note, Position};
+use crate::app::ledger::Books;
+use crate::app::ports::{Alias, AliasKind, Append, Change, Mac, Sealed, WrappedKey, Write};
 use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::{Class, Head};
 use crate::domain::{Conflict, Error, Result};
 
-/// What an append may collide with; each adapter looks it up in its own way.
-trait Holders {
-    fn current(&self, id: RecordId) -> Result<Option<(Class, Revision)>>;
+/// What stands under an id.
+#[derive(Clone, Copy)]
+struct Held {
+    class: Class,
+    revision: Revision,
+    mac: Mac,
+}
+
+/// What an adapter keeps, inside one transaction. It does as it is told; [`apply`] decides.
+trait Tables {
+    fn held(&self, id: RecordId) -> Result<Option<Held>>;
 
     fn by_name(&self, class: Class, name_key: &str) -> Result<Option<RecordId>>;
 
     fn by_alias(&self, class: Class, alias: &Alias) -> Result<Option<RecordId>>;
+
+    /// Adds the revision; its head, aliases and links replace what is there.
+    fn put_record(&mut self, append: &Append) -> Result<()>;
+
+    /// Replaces release, retention and mark, and frees the aliases of a released record.
+    fn put_head(&mut self, head: &Head, mac: &Mac) -> Result<()>;
+
+    fn remove_record(&mut self, id: RecordId) -> Result<()>;
+
+    /// False if that revision is not sealed under `was`.
+    fn reseal(&mut self, id: RecordId, number: Revision, was: u32, sealed: &Sealed) -> Result<bool>;
+
+    /// False if its root has wrapped this epoch already.
+    fn add_key(&mut self, key: &WrappedKey) -> Result<bool>;
+
+    /// Whether anything is sealed or marked under it.
+    fn is_used(&self, epoch: u32) -> Result<bool>;
+
+    fn remove_key(&mut self, epoch: u32) -> Result<()>;
+
+    /// False if there is an epoch that nothing else has wrapped.
+    fn remove_root(&mut self, root: &str) -> Result<bool>;
+
+    fn put_note(&mut self, position: &Position, note: &Note) -> Result<()>;
+}
+
+/// All of a write, or an error after which the adapter takes back what was done.
+fn apply(tables: &mut impl Tables, books: &mut Books, write: &Write) -> Result<()> {
+    for (change, note) in &write.changes {
+        apply_change(tables, books, change)?;
+        if let Some(note) = note {
+            let position = books.enter(note)?;
+            tables.put_note(&position, note)?;
+        }
+    }
+    // Last: a raise is judged by itself, and whoever it replaces finds out at the next write.
+    books.require_fence(write.fence)
+}
+
+fn apply_change(tables: &mut impl Tables, books: &mut Books, change: &Change) -> Result<()> {
+    match change {
+        Change::Append(append) => {
+            books.require_current(append.row.sealed.epoch)?;
+            books.require_current(append.row.mac.epoch)?;
+            let old = admit(tables, append)?;
+            tables.put_record(append)?;
+            books.replace(old.as_ref(), Some(&append.row.mac))
+        }
+        Change::Rehead { head, was, mac } => {
+            books.require_current(mac.epoch)?;
+            require_mark(tables, head.id, *was, || described(head))?;
+            tables.put_head(head, mac)?;
+            books.replace(Some(was), Some(mac))
+        }
+        Change::Forget { id, name, was } => {
+            require_mark(tables, *id, *was, || name.clone())?;
+            tables.remove_record(*id)?;
+            books.replace(Some(was), None)
+        }
+        Change::Reseal { id, number, was, sealed } => {
+            books.require_current(sealed.epoch)?;
+            match tables.reseal(*id, *number, *was, sealed)? {
+                true => Ok(()),
+                false => Err(Conflict::Stale { what: format!("revision {number} of record {id}") }.into()),
+            }
+        }
+        Change::AddKey(key) => {
+            books.add_epoch(key.epoch)?;
+            if tables.add_key(key)? { Ok(()) } else { Err(epoch_taken(key)) }
+        }
+        Change::RetireKey { epoch } => {
+            if *epoch == books.epoch()? || tables.is_used(*epoch)? {
+                return Err(Conflict::Stale { what: format!("data key {epoch}, which is in use") }.into());
+            }
+            tables.remove_key(*epoch)
+        }
+        Change::RetireRoot { root } => match tables.remove_root(root)? {
+            true => Ok(()),
+            false => Err(Conflict::Stale { what: format!("{root}, without which a data key would be lost,") }.into()),
+        },
+        Change::Raise(fence) => books.raise(*fence),
+    }
 }
 
 /// Refuses an append that is not the next revision, or that takes a name or an alias of another record.
-fn admit(holders: &impl Holders, append: &Append) -> Result<()> {
+/// Gives the mark of the head that it replaces.
+fn admit(tables: &impl Tables, append: &Append) -> Result<Option<Mac>> {
     let head = &append.row.head;
     require_next(append)?;
-    let current = holders.current(head.id)?;
-    if current.map(|(_, revision)| revision) != append.expected {
+    let held = tables.held(head.id)?;
+    if held.map(|held| held.revision) != append.expected {
         return Err(Conflict::Stale { what: described(head) }.into());
     }
-    if current.is_some_and(|(class, _)| class != head.class) {
+    if held.is_some_and(|held| held.class != head.class) {
         return Err(Error::internal(format!("record {} cannot become a {}", head.id, head.class.singular())));
     }
     let another = |holder: &RecordId| *holder != head.id;
-    if let Some(id) = holders.by_name(head.class, &name_key(&head.name))?.filter(another) {
+    if let Some(id) = tables.by_name(head.class, &name_key(&head.name))?.filter(another) {
         return Err(Conflict::Exists { what: described(head), id }.into());
     }
     for alias in &append.aliases {
-        if let Some(id) = holders.by_alias(head.class, alias)?.filter(another) {
+        if let Some(id) = tables.by_alias(head.class, alias)?.filter(another) {
             let what = format!("a {} with this {}", head.class.singular(), alias_word(alias.kind));
             return Err(Conflict::Exists { what, id }.into());
         }
     }
-    Ok(())
+    Ok(held.map(|held| held.mac))
+}
+
+/// The mark covers everything of a head, so who has it has seen the head as it is.
+fn require_mark(tables: &impl Tables, id: RecordId, was: Mac, what: impl FnOnce() -> String) -> Result<()> {
+    match tables.held(id)? {
+        Some(held) if held.mac == was => Ok(()),
+        _ => Err(Conflict::Stale { what: what() }.into()),
+    }
 }
 
 /// Revisions are dense, so only a mistake of ours gives another number than the next.

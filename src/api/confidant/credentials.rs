@@ -30,11 +30,9 @@ pub async fn create(call: Arc<Call>) -> Result<Json> {
 
 /// Whoever may see it, but not read it, gets it without its values.
 pub async fn get(call: Arc<Call>) -> Result<Json> {
-    let view = call.app.credentials.view(&call.actor, id(&call)).await?;
-    let shown = if view.may_get && !wire::flag(&call, "metadata_only") { Show::Pairs } else { Show::Keys };
-    if shown == Show::Pairs {
-        call.app.credentials.read(&call.actor, &view).await?;
-    }
+    let wanted = !wire::flag(&call, "metadata_only");
+    let view = call.app.credentials.view(&call.actor, id(&call), wanted).await?;
+    let shown = if view.shows_values { Show::Pairs } else { Show::Keys };
     let permissions = wire::permissions(&[("metadata", true), ("get", view.may_get), ("update", view.may_update)]);
     Ok(wire::credential(&view.entry, shown, permissions))
 }

@@ -54,7 +54,7 @@ pub fn render(error: &Error, class: Class, call: &Call) -> Response {
         Error::Unauthenticated => told(StatusCode::FORBIDDEN, error.to_string(), Vec::new()),
         Error::Awaiting { .. } => told(StatusCode::CONFLICT, error.to_string(), own()),
         Error::Overloaded { retry_after } => later(error, *retry_after),
-        Error::Unavailable { .. } => later(error, RETRY),
+        Error::Unavailable { .. } | Error::KeyReplaced | Error::Fenced => later(error, RETRY),
         Error::Damaged { .. } | Error::Internal { .. } => {
             log(error);
             told(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), own())

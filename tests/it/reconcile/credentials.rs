@@ -9,7 +9,13 @@ use strongroom::k8s::crd::{CertificateAuthority, Credential, Service};
 use super::operator::{Ground, Log, condition, data, keys};
 
 pub fn admin() -> Actor {
-    Actor { id: "admin".into(), tenant: Tenant::outside(), scheme: Scheme::Basic, standing: Standing::Admin }
+    Actor {
+        id: "admin".into(),
+        tenant: Tenant::outside(),
+        scheme: Scheme::Basic,
+        standing: Standing::Admin,
+        from: None,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! An operator that a test starts, stops and starts again, and the namespace that the test looks at.
 
+use crate::ground::parts;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io::Write;
@@ -18,13 +19,10 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde_json::{Value, json};
-use strongroom::adapters::kms::local::KeyFile;
-use strongroom::adapters::password::Argon2id;
-use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::SqliteStore;
-use strongroom::adapters::system::{SystemClock, SystemEntropy};
-use strongroom::app::sealing::Sealer;
-use strongroom::app::{App, Parts};
+use strongroom::adapters::system::SystemClock;
+use strongroom::app::App;
+use strongroom::app::alarm::Alarm;
 use strongroom::domain::record::Owner;
 use strongroom::k8s::crd::{self, Managed};
 use strongroom::k8s::rights::RIGHTS;
@@ -230,21 +228,8 @@ impl Operator {
 }
 
 async fn app(data: &Path) -> App {
-    let entropy = Arc::new(SystemEntropy::default());
-    let store = Arc::new(SqliteStore::open(&data.join("strongroom.db")).expect("a store"));
-    let key = KeyFile::open_or_create(&data.join("strongroom.key"), entropy.clone()).expect("a key");
-    let sealer = Sealer::open(store.as_ref(), &key, entropy.as_ref()).await.expect("data keys");
-    let parts = Parts {
-        store,
-        sealer,
-        keymaker: Arc::new(Workshop::new()),
-        hashing: Arc::new(Argon2id::new(entropy.clone())),
-        clock: Arc::new(SystemClock),
-        entropy,
-        review: None,
-        identify: None,
-    };
-    App::new(parts)
+    let store = SqliteStore::open(&data.join("strongroom.db"), Alarm::default()).expect("a store");
+    App::new(parts(Arc::new(store), &data.join("strongroom.key"), Arc::new(SystemClock)).await)
 }
 
 /// Looks until it is so.

@@ -62,6 +62,7 @@ async fn a_service_follows_its_credentials_and_is_open_to_the_clients_it_lists()
         tenant: Tenant::namespace(&ground.namespace),
         scheme: Scheme::Basic,
         standing: Standing::Client,
+        from: None,
     };
     let services = &operator.app.services;
     assert_eq!(services.view(&client("till-17"), &id, Action::Get).await.expect("open to it").members.len(), 1);

@@ -1,5 +1,6 @@
 //! A server with one of each sort of caller and of record. Only Kubernetes is played.
 
+use crate::ground::app_beside;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +10,13 @@ use jiff::SignedDuration;
 use prometheus_client::registry::Registry;
 use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
-use strongroom::adapters::kms::local::KeyFile;
-use strongroom::adapters::password::Argon2id;
-use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::SqliteStore;
-use strongroom::adapters::system::{SystemClock, SystemEntropy};
+use strongroom::adapters::system::SystemClock;
 use strongroom::api;
+use strongroom::app::alarm::Alarm;
 use strongroom::app::own::Lifetimes;
 use strongroom::app::ports::{Identify, Review};
-use strongroom::app::sealing::Sealer;
-use strongroom::app::{App, Parts, services};
+use strongroom::app::{App, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
@@ -59,6 +57,7 @@ impl Identify for Kubernetes {
             tenant: Tenant::namespace("shop"),
             scheme: Scheme::ServiceAccount,
             standing: Standing::Delegated { groups: vec![], uid: None },
+            from: None,
         }))
     }
 }
@@ -90,21 +89,8 @@ pub fn owner(kind: &str, namespace: &str, name: &str) -> Owner {
 }
 
 pub async fn app(dir: &std::path::Path) -> Arc<App> {
-    let entropy = Arc::new(SystemEntropy::default());
-    let store = Arc::new(SqliteStore::open(&dir.join("store.db")).unwrap());
-    let key = KeyFile::open_or_create(&dir.join("key"), entropy.clone()).unwrap();
-    let sealer = Sealer::open(store.as_ref(), &key, entropy.as_ref()).await.unwrap();
-    let parts = Parts {
-        store,
-        sealer,
-        keymaker: Arc::new(Workshop::new()),
-        hashing: Arc::new(Argon2id::new(entropy.clone())),
-        clock: Arc::new(SystemClock),
-        entropy,
-        review: Some(Arc::new(Kubernetes)),
-        identify: Some(Arc::new(Kubernetes)),
-    };
-    Arc::new(App::new(parts))
+    let store = Arc::new(SqliteStore::open(&dir.join("store.db"), Alarm::default()).unwrap());
+    Arc::new(app_beside(store, &dir.join("key"), Arc::new(SystemClock), Arc::new(Kubernetes)).await)
 }
 
 pub async fn certificate(app: &App, name: &str) -> (String, SecretText, String) {

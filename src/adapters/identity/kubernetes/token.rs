@@ -55,6 +55,7 @@ pub fn actor(status: TokenReviewStatus, audience: &str) -> Option<Actor> {
         scheme: Scheme::ServiceAccount,
         standing: Standing::Delegated { groups: user.groups.unwrap_or_default(), uid: user.uid },
         id,
+        from: None,
     })
 }
 

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use crate::app::alarm::Alarm;
 use crate::domain::{Error, Result};
 
 /// How long a connection waits for another process that writes.
@@ -17,8 +18,8 @@ const BUSY: Duration = Duration::from_secs(5);
 /// More statements than either side has, so that none is ever compiled twice.
 const STATEMENTS: usize = 64;
 
-/// Each commit is synced (FULL); 16 MiB of log before it is copied into the file.
-const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 4000;";
+/// Each commit is synced (FULL). When the log is copied into the file is for `checkpoint` to say.
+const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;";
 const EVERY: &str = "PRAGMA mmap_size = 268435456; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;";
 
 /// Makes the file if it is not there, so that nobody else can ever have read it; SQLite gives its log the
@@ -94,9 +95,28 @@ pub(super) fn unavailable(detail: impl ToString) -> Error {
     Error::Unavailable { part: "the store", detail: detail.to_string() }
 }
 
+/// A full disk is waited out; a sync that failed is the end of this process.
+pub(super) fn raise_if_unsynced(error: &rusqlite::Error, alarm: &Alarm) {
+    if let rusqlite::Error::SqliteFailure(ffi::Error { extended_code, .. }, _) = error
+        && matches!(*extended_code, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)
+    {
+        alarm.raise("the store's disk failed to sync");
+    }
+}
+
 /// SQLite's messages name tables and columns, never what is in them.
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        unavailable(error)
+        use rusqlite::Error as Sqlite;
+        match error {
+            // A column that holds something else than we ever write there.
+            Sqlite::FromSqlConversionFailure(..)
+            | Sqlite::IntegralValueOutOfRange(..)
+            | Sqlite::InvalidColumnType(..)
+            | Sqlite::Utf8Error(..) => {
+                Error::Damaged { what: "a record of the store".into(), detail: error.to_string() }
+            }
+            error => unavailable(error),
+        }
     }
 }

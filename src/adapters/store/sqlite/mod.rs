@@ -1,10 +1,12 @@
 //! The store in one SQLite file, write-ahead logged. Owns the file, its schema and its threads; knows
 //! nothing of what the sealed bodies hold. Other processes may use the same file at the same time.
 
+mod checkpoint;
 mod file;
 mod reader;
 mod row;
 mod schema;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -15,12 +17,13 @@ use std::path::Path;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::app::ports::{Append, Key, KeyTable, Row, Store, WrappedKey};
+use crate::app::alarm::Alarm;
+use crate::app::ports::{Key, KeyTable, Row, Snapshot, Store, WrappedKey, Write};
 use crate::domain::Result;
-use crate::domain::name::{RecordId, StoreId};
-use crate::domain::record::{Class, Release};
+use crate::domain::name::StoreId;
+use crate::domain::record::Class;
 use reader::Readers;
-use write::Write;
+use snapshot::Moment;
 use writer::Writer;
 
 pub struct SqliteStore {
@@ -30,12 +33,12 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Makes the file (0600) and its folder (0700) when they are not there, and brings the schema up to
-    /// date. Blocks: for the start of a program.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// date. A failed sync raises the alarm. Blocks: for the start of a program.
+    pub fn open(path: &Path, alarm: Alarm) -> Result<Self> {
         let path = file::create(path)?;
         let mut connection = file::writer(&path)?;
         schema::migrate(&mut connection)?;
-        Ok(Self { readers: Readers::new(path.clone()), writer: Writer::start(path, connection)? })
+        Ok(Self { readers: Readers::new(path.clone()), writer: Writer::start(path, connection, alarm)? })
     }
 
     /// How many transactions were committed by this handle.
@@ -72,16 +75,16 @@ impl Store for SqliteStore {
         self.readers.list(class, after, limit)
     }
 
-    async fn append(&self, append: Append) -> Result<()> {
-        self.writer.write(Write::Append(Box::new(append))).await.map(drop)
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
+        self.readers.due(now, limit)
     }
 
-    async fn release(&self, ids: &[RecordId], release: Release) -> Result<()> {
-        self.writer.write(Write::Release(ids.to_vec(), release)).await.map(drop)
+    async fn write(&self, write: Write) -> Result<()> {
+        self.writer.write(write).await
     }
 
-    async fn purge(&self, now: Timestamp) -> Result<u64> {
-        self.writer.write(Write::Purge(now)).await
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        Ok(Box::new(Moment::begin(self.readers.path())?))
     }
 }
 
@@ -93,9 +96,5 @@ impl KeyTable for SqliteStore {
 
     async fn data_keys(&self) -> Result<Vec<WrappedKey>> {
         self.readers.data_keys()
-    }
-
-    async fn add_data_key(&self, key: WrappedKey) -> Result<()> {
-        self.writer.write(Write::AddDataKey(key)).await.map(drop)
     }
 }

@@ -1,9 +1,10 @@
 //! Reads on connections that cannot write. They run on the caller's thread (a few microseconds each, so a
 //! hand-off would cost more) and never wait for a write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Params, params};
 
 use super::row::{self, select_current};
@@ -30,11 +31,12 @@ const BY_LINK: &str = select_current!("+r.class = ?1 AND r.id IN (SELECT from_id
 const LIST: &str = select_current!("r.class = ?1 AND r.released_at IS NULL ORDER BY r.name_key LIMIT ?2");
 const LIST_AFTER: &str =
     select_current!("r.class = ?1 AND r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
+const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
 
 #[cfg(test)]
 pub(super) const LOOK_UPS: [&str; 6] = [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_LINK];
 #[cfg(test)]
-pub(super) const LISTS: [&str; 2] = [LIST, LIST_AFTER];
+pub(super) const LISTS: [&str; 3] = [LIST, LIST_AFTER, DUE];
 
 pub(super) struct Readers {
     path: PathBuf,
@@ -63,9 +65,18 @@ impl Readers {
         let class = row::class_number(class);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on_connection(|connection| match after {
-            None => select(connection, LIST, params![class, limit]),
-            Some(after) => select(connection, LIST_AFTER, params![class, limit, name_key(after)]),
+            None => select_readable(connection, LIST, params![class, limit]),
+            Some(after) => select_readable(connection, LIST_AFTER, params![class, limit, name_key(after)]),
         })
+    }
+
+    pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.on_connection(|connection| select_readable(connection, DUE, params![now.as_microsecond(), limit]))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn store_id(&self) -> Result<StoreId> {
@@ -74,8 +85,10 @@ impl Readers {
 
     pub(super) fn data_keys(&self) -> Result<Vec<WrappedKey>> {
         self.on_connection(|connection| {
-            let mut statement = connection.prepare_cached("SELECT epoch, wrapped FROM data_keys ORDER BY epoch")?;
-            let keys = statement.query_map([], |row| Ok(WrappedKey { epoch: row.get(0)?, wrapped: row.get(1)? }))?;
+            let mut statement =
+                connection.prepare_cached("SELECT epoch, root, wrapped FROM data_keys ORDER BY epoch")?;
+            let keys = statement
+                .query_map([], |row| Ok(WrappedKey { epoch: row.get(0)?, root: row.get(1)?, wrapped: row.get(2)? }))?;
             keys.map(|key| key.map_err(Error::from)).collect()
         })
     }
@@ -107,6 +120,23 @@ fn select(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec
     let mut found = Vec::new();
     while let Some(columns) = rows.next()? {
         found.push(row::read(columns)?);
+    }
+    Ok(found)
+}
+
+/// The same, without rows that cannot be read: one damaged record must not hide all others.
+fn select_readable(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(columns) = rows.next()? {
+        match row::read(columns) {
+            Ok(row) => found.push(row),
+            Err(error @ Error::Damaged { .. }) => {
+                tracing::error!(%error, detail = error.detail(), "left out of a list");
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(found)
 }

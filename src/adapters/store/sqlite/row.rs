@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::app::ports::{AliasKind, Row};
+use crate::app::ports::{AliasKind, Mac, Row, Sealed};
 use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
 use crate::domain::record::{Class, Head, Origin, Release, Stamp};
 use crate::domain::{Error, Result};
@@ -13,8 +13,8 @@ use crate::domain::{Error, Result};
 macro_rules! select_current {
     ($condition:literal) => {
         concat!(
-            "SELECT r.id, r.class, r.tenant, r.name, r.origin, r.retain_for, r.released_at, r.purge_at, ",
-            "v.number, v.version_id, v.at, v.actor, v.sealed ",
+            "SELECT r.id, r.class, r.tenant, r.name, r.origin, r.retain_for, r.released_at, r.purge_at, r.epoch, r.mac, ",
+            "v.number, v.version_id, v.at, v.actor, v.epoch, v.sealed ",
             "FROM records r JOIN revisions v ON v.record = r.id AND v.number = r.revision ",
             "WHERE ",
             $condition
@@ -24,6 +24,12 @@ macro_rules! select_current {
 pub(super) use select_current;
 
 pub(super) fn read(columns: &rusqlite::Row<'_>) -> Result<Row> {
+    let (head, mac) = head(columns)?;
+    let (stamp, sealed) = revision(head.id, columns, 10)?;
+    Ok(Row { head, stamp, sealed, mac })
+}
+
+fn head(columns: &rusqlite::Row<'_>) -> Result<(Head, Mac)> {
     let id = RecordId::from_bytes(columns.get(0)?);
     let damaged = |why: &dyn Display| damaged(id, why);
     let origin: String = columns.get(4)?;
@@ -36,14 +42,19 @@ pub(super) fn read(columns: &rusqlite::Row<'_>) -> Result<Row> {
         retain_for: SignedDuration::from_micros(columns.get(5)?),
         released: release(columns)?,
     };
-    let number: i64 = columns.get(8)?;
+    Ok((head, Mac { epoch: columns.get(8)?, bytes: columns.get(9)? }))
+}
+
+/// The stamp and the sealed body, whose columns begin at `first`.
+pub(super) fn revision(id: RecordId, columns: &rusqlite::Row<'_>, first: usize) -> Result<(Stamp, Sealed)> {
+    let number: i64 = columns.get(first)?;
     let stamp = Stamp {
-        number: Revision(number.try_into().map_err(|error| damaged(&error))?),
-        version_id: VersionId::from_bytes(columns.get(9)?),
-        at: time(columns.get(10)?)?,
-        by: columns.get(11)?,
+        number: Revision(number.try_into().map_err(|error| damaged(id, &error))?),
+        version_id: VersionId::from_bytes(columns.get(first + 1)?),
+        at: time(columns.get(first + 2)?)?,
+        by: columns.get(first + 3)?,
     };
-    Ok(Row { head, stamp, sealed: columns.get(12)? })
+    Ok((stamp, Sealed { epoch: columns.get(first + 4)?, bytes: columns.get(first + 5)? }))
 }
 
 fn release(columns: &rusqlite::Row<'_>) -> Result<Option<Release>> {
@@ -76,6 +87,10 @@ pub(super) fn alias_number(kind: AliasKind) -> i64 {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
     }
+}
+
+pub(super) fn alias(number: i64) -> Option<AliasKind> {
+    [AliasKind::Title, AliasKind::Fingerprint].into_iter().find(|kind| alias_number(*kind) == number)
 }
 
 pub(super) fn origin_text(origin: &Origin) -> Result<String> {

@@ -6,9 +6,31 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT;
 
+-- The same key may be wrapped by several roots: either opens the store.
 CREATE TABLE data_keys (
-    epoch   INTEGER PRIMARY KEY NOT NULL,
-    wrapped BLOB NOT NULL
+    epoch   INTEGER NOT NULL,
+    root    TEXT NOT NULL,
+    wrapped BLOB NOT NULL,
+    UNIQUE (epoch, root)
+) STRICT;
+
+-- What the store says of itself as a whole. One row, signed.
+CREATE TABLE ledger (
+    one    INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
+    number INTEGER NOT NULL,
+    hash   BLOB NOT NULL,
+    count  INTEGER NOT NULL,
+    sum    BLOB NOT NULL,
+    epoch  INTEGER NOT NULL,
+    fence  INTEGER NOT NULL,
+    mac    BLOB NOT NULL
+) STRICT;
+
+-- What was written, by whom: each hash covers all notes before it.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY NOT NULL,
+    hash   BLOB NOT NULL,
+    note   TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE records (
@@ -22,6 +44,8 @@ CREATE TABLE records (
     released_at INTEGER,
     purge_at    INTEGER,
     revision    INTEGER NOT NULL,
+    epoch       INTEGER NOT NULL,
+    mac         BLOB NOT NULL,
     UNIQUE (class, name_key),
     CHECK ((released_at IS NULL) = (purge_at IS NULL))
 ) STRICT;
@@ -34,6 +58,7 @@ CREATE TABLE revisions (
     version_id BLOB NOT NULL,
     at         INTEGER NOT NULL,
     actor      TEXT NOT NULL,
+    epoch      INTEGER NOT NULL,
     sealed     BLOB NOT NULL,
     UNIQUE (record, number)
 ) STRICT;

@@ -18,10 +18,10 @@ use tokio::task::JoinHandle;
 use super::SqliteStore;
 use super::file;
 use super::reader::{LISTS, LOOK_UPS};
-use super::write::PURGE;
 use super::writer::QUEUE;
-use crate::adapters::store::contract::{append_until_acknowledged, at, first, id, revision};
-use crate::app::ports::{Append, Key, KeyTable, Store, WrappedKey};
+use crate::adapters::store::contract::{Acts, append_until_acknowledged, at, first, id, revision};
+use crate::app::alarm::Alarm;
+use crate::app::ports::{Append, Key, KeyTable, Store};
 use crate::domain::name::RecordId;
 use crate::domain::record::{Class, Release};
 use crate::domain::{Error, Result};
@@ -29,7 +29,8 @@ use crate::domain::{Error, Result};
 fn fresh() -> (TempDir, PathBuf, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strongroom.db");
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, Alarm::default()).unwrap();
+    futures::executor::block_on(store.begin());
     (folder, path, store)
 }
 
@@ -80,8 +81,8 @@ fn mode(path: &Path) -> u32 {
 async fn the_files_and_the_new_folder_are_for_their_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a/b/strongroom.db");
-    let store = SqliteStore::open(&path).unwrap();
-    store.append(first(1, "/a")).await.unwrap();
+    let store = SqliteStore::open(&path, Alarm::default()).unwrap();
+    store.begin().await;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     for file in fs::read_dir(path.parent().unwrap()).unwrap() {
         let file = file.unwrap().path();
@@ -93,10 +94,10 @@ async fn the_files_and_the_new_folder_are_for_their_owner_only() {
 async fn a_path_that_cannot_be_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
-    let error = SqliteStore::open(&folder.path().join("file/strongroom.db")).err().unwrap();
+    let error = SqliteStore::open(&folder.path().join("file/strongroom.db"), Alarm::default()).err().unwrap();
     assert!(error.detail().unwrap().contains("/file"), "{error:?}");
     fs::write(folder.path().join("text.db"), "this is no database, whatever it is called").unwrap();
-    let error = SqliteStore::open(&folder.path().join("text.db")).err().unwrap();
+    let error = SqliteStore::open(&folder.path().join("text.db"), Alarm::default()).err().unwrap();
     assert!(error.detail().unwrap().contains("not a database"), "{error:?}");
 }
 
@@ -105,7 +106,7 @@ async fn a_newer_schema_is_refused_by_both_versions() {
     let (_folder, path, store) = fresh();
     store.close().unwrap();
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    let error = SqliteStore::open(&path).err().unwrap();
+    let error = SqliteStore::open(&path, Alarm::default()).err().unwrap();
     let message = error.to_string();
     assert!(message.contains("version 7") && message.contains("version 1"), "{message}");
     assert!(!error.retryable());
@@ -120,7 +121,7 @@ async fn processes_that_start_together_share_one_new_store() {
         let stores: Vec<_> = thread::scope(|scope| {
             let start = || {
                 together.wait();
-                SqliteStore::open(&path).unwrap()
+                SqliteStore::open(&path, Alarm::default()).unwrap()
             };
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
             starts.into_iter().map(|start| start.join().unwrap()).collect()
@@ -138,7 +139,7 @@ fn a_start_waits_for_another_that_has_just_begun() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("strongroom.db");
     let other = hold_write_lock(&path);
-    let opening = thread::spawn(move || SqliteStore::open(&path).unwrap());
+    let opening = thread::spawn(move || SqliteStore::open(&path, Alarm::default()).unwrap());
     thread::sleep(Duration::from_millis(100));
     assert!(!opening.is_finished());
     other.execute_batch("ROLLBACK").unwrap();
@@ -149,7 +150,7 @@ fn a_start_waits_for_another_that_has_just_begun() {
 async fn two_handles_write_the_same_file() {
     let (_folder, path, store) = fresh();
     store.append(first(1, "/a")).await.unwrap();
-    let handles = [Arc::new(store), Arc::new(SqliteStore::open(&path).unwrap())];
+    let handles = [Arc::new(store), Arc::new(SqliteStore::open(&path, Alarm::default()).unwrap())];
     let writers = (0..32).map(|writer| {
         let handle = handles[usize::from(writer) % 2].clone();
         tokio::spawn(append_until_acknowledged(handle, writer))
@@ -165,7 +166,6 @@ async fn two_handles_write_the_same_file() {
 async fn everything_acknowledged_is_in_a_crash_image() {
     let (folder, path, store) = fresh();
     store.append(first(1, "/a")).await.unwrap();
-    store.add_data_key(WrappedKey { epoch: 1, wrapped: vec![1; 40] }).await.unwrap();
     let store = Arc::new(store);
     let writers = (0..64).map(|writer| tokio::spawn(append_until_acknowledged(store.clone(), writer)));
     let acknowledged: BTreeMap<_, _> = futures::future::try_join_all(writers).await.unwrap().into_iter().collect();
@@ -175,7 +175,7 @@ async fn everything_acknowledged_is_in_a_crash_image() {
         fs::copy(format!("{}{suffix}", path.display()), format!("{}{suffix}", image.display())).unwrap();
     }
     for path in [image, path] {
-        let again = SqliteStore::open(&path).unwrap();
+        let again = SqliteStore::open(&path, Alarm::default()).unwrap();
         let mut stored = history(&path);
         stored.remove(&1);
         assert_eq!(stored, acknowledged);
@@ -213,7 +213,7 @@ async fn old_revisions_are_kept_until_the_record_is_purged() {
         store.append(revision(Class::Credential, 1, "/a", number)).await.unwrap();
     }
     drop(store);
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, Alarm::default()).unwrap();
     let expected: BTreeMap<_, _> = (0..5).map(|n: u64| (n + 1, format!("/a {n}").into_bytes())).collect();
     assert_eq!(history(&path), expected);
     store.release(&[id(1)], Release { at: at(0), purge_at: at(1) }).await.unwrap();
@@ -300,7 +300,7 @@ fn plan(connection: &Connection, sql: &str) -> String {
 fn no_statement_walks_more_than_it_answers() {
     let (_folder, path, _store) = fresh();
     let connection = file::writer(&path).unwrap();
-    for sql in LOOK_UPS.into_iter().chain(LISTS).chain([PURGE]) {
+    for sql in LOOK_UPS.into_iter().chain(LISTS) {
         let plan = plan(&connection, sql);
         assert!(plan.contains("SEARCH") && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
         let whole_class = plan.contains("(class=?)");
@@ -312,7 +312,7 @@ fn no_statement_walks_more_than_it_answers() {
 fn no_statement_is_compiled_again_for_another_value() {
     let (_folder, path, _store) = fresh();
     let connection = file::writer(&path).unwrap();
-    for sql in LOOK_UPS.into_iter().chain(LISTS).chain([PURGE]) {
+    for sql in LOOK_UPS.into_iter().chain(LISTS) {
         let mut statement = connection.prepare_cached(sql).unwrap();
         for value in 1..4 {
             for parameter in 1..=statement.parameter_count() {
@@ -348,7 +348,7 @@ fn assert_passed(child: Child) {
 
 fn store_of_parent() -> Option<(PathBuf, SqliteStore)> {
     let path = PathBuf::from(std::env::var_os(CHILD)?);
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, Alarm::default()).unwrap();
     Some((path, store))
 }
 
@@ -390,7 +390,7 @@ async fn what_a_killed_process_has_acknowledged_is_there() {
     let numbers: Vec<u64> = history(&path).into_keys().collect();
     assert!(numbers.len() as u64 >= last, "{} of {last}", numbers.len());
     assert!(numbers.iter().copied().eq(1..=numbers.len() as u64));
-    let store = SqliteStore::open(&path).unwrap();
+    let store = SqliteStore::open(&path, Alarm::default()).unwrap();
     let current = store.find(Class::Credential, Key::Names(&["/a"])).await.unwrap();
     assert_eq!(current[0].stamp.number.0, numbers.len() as u64);
 }
@@ -425,9 +425,10 @@ fn a_failed_write_is_refused_whole_and_reads_go_on() {
 #[ignore = "only as a child"]
 async fn limited_child() {
     let Some((path, store)) = store_of_parent() else { return };
+    store.begin().await;
     let append = |number: u64| {
         let mut append = revision(Class::Credential, 1, "/a", number);
-        append.row.sealed = vec![number as u8; 50_000];
+        append.row.sealed.bytes = vec![number as u8; 50_000];
         append
     };
     let current = || async { store.find(Class::Credential, Key::Ids(&[id(1)])).await.unwrap()[0].stamp.number.0 };

@@ -11,8 +11,14 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::file;
-use super::write::Write;
+use super::checkpoint::Checkpoints;
+use super::write::{Transaction, read_ledger, write_ledger};
+use super::{file, schema};
+use crate::adapters::store::apply;
+use crate::app::alarm::Alarm;
+use crate::app::ledger::Books;
+use crate::app::ports::Write;
+use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
 /// More than this waiting is an overload that callers must hear of.
@@ -31,21 +37,23 @@ pub(super) struct Writer {
 
 struct Order {
     write: Write,
-    answer: oneshot::Sender<Result<u64>>,
+    answer: oneshot::Sender<Result<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(path: PathBuf, connection: Connection) -> Result<Self> {
+    pub(super) fn start(path: PathBuf, connection: Connection, alarm: Alarm) -> Result<Self> {
         let (queue, orders) = sync_channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
-        let mut desk = Desk { path, connection: Some(connection), commits: commits.clone() };
+        let store = schema::store_id(&connection)?;
+        let checkpoints = Checkpoints::start(path.clone(), alarm.clone())?;
+        let mut desk = Desk { path, store, connection: Some(connection), alarm, checkpoints, commits: commits.clone() };
         let builder = thread::Builder::new().name("store-writer".into());
         let thread = builder.spawn(move || desk.serve(&orders)).map_err(file::unavailable)?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 
     /// A caller that stops waiting does not stop its write.
-    pub(super) async fn write(&self, write: Write) -> Result<u64> {
+    pub(super) async fn write(&self, write: Write) -> Result<()> {
         let stopped = || file::unavailable("the writer has stopped");
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
@@ -78,7 +86,10 @@ impl Writer {
 /// The state of the thread.
 struct Desk {
     path: PathBuf,
+    store: StoreId,
     connection: Option<Connection>,
+    alarm: Alarm,
+    checkpoints: Checkpoints,
     commits: Arc<AtomicU64>,
 }
 
@@ -92,32 +103,54 @@ impl Desk {
                 let answer = answers.as_ref().map_or_else(|error| Err(error.clone()), |all| all[position].clone());
                 let _ = order.answer.send(answer); // the caller may have gone
             }
+            self.checkpoints.consider();
         }
+        // The last connection to close tidies the log away, and only one that may write can.
+        self.checkpoints.stop();
     }
 
     /// One transaction. When it fails, all of it failed, refusals too: they were decided on what was lost
     /// with it. Its connection is then closed, so that the next batch starts from what is on disk and
-    /// nothing that SQLite remembers of the failed commit is built upon.
-    fn commit(&mut self, batch: &[Order]) -> Result<Vec<Result<u64>>> {
+    /// nothing that SQLite remembers of the failed commit is built upon. After a failed sync there is no
+    /// next batch: the kernel forgets what it could not write, and a second sync would claim success.
+    fn commit(&mut self, batch: &[Order]) -> Result<Vec<Result<()>>> {
+        if self.alarm.is_raised() {
+            return Err(file::unavailable("a sync of the disk failed"));
+        }
         let mut connection = self.connection.take().map_or_else(|| file::writer(&self.path), Ok)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answers = batch.iter().map(|order| run(&transaction, &order.write)).collect::<Result<Vec<_>>>()?;
-        transaction.commit()?;
+        let answers = run_all(&transaction, self.store, batch)?;
+        transaction.commit().inspect_err(|error| file::raise_if_unsynced(error, &self.alarm))?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(answers)
     }
 }
 
+fn run_all(connection: &Connection, store: StoreId, batch: &[Order]) -> Result<Vec<Result<()>>> {
+    let Some(Order { write: Write { keyring, .. }, .. }) = batch.first() else { return Ok(Vec::new()) };
+    let ledger = read_ledger(connection)?;
+    let mut books = Books::open(store, ledger.clone(), keyring)?;
+    let answers = batch.iter().map(|order| run(connection, &mut books, &order.write)).collect::<Result<Vec<_>>>()?;
+    if answers.iter().any(Result::is_ok)
+        && let Some(ledger) = books.close(keyring)?
+    {
+        write_ledger(connection, &ledger)?;
+    }
+    Ok(answers)
+}
+
 /// The outer error: SQLite has rolled the whole transaction back, as it may when the disk is full or fails.
-fn run(connection: &Connection, write: &Write) -> Result<Result<u64>> {
+fn run(connection: &Connection, books: &mut Books, write: &Write) -> Result<Result<()>> {
     let savepoint = |sql: &str| connection.prepare_cached(sql)?.execute([]).map_err(Error::from);
     savepoint("SAVEPOINT one")?;
-    let outcome = write.run(connection);
+    let before = books.clone();
+    let outcome = apply(&mut Transaction(connection), books, write);
     match &outcome {
-        Ok(_) => {}
+        Ok(()) => {}
         Err(error) if connection.is_autocommit() => return Err(error.clone()),
         Err(_) => {
+            *books = before;
             savepoint("ROLLBACK TO one")?;
         }
     }

@@ -1,0 +1,356 @@
+//! The data keys in memory: unwrapped once, looked up by epoch, and what is signed with them. Reads and
+//! writes need no key service once this exists. Knows how keys come and go; bodies are `sealing`'s.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use jiff::Timestamp;
+
+use crate::app::audit::{Event, Position};
+use crate::app::ledger::Ledger;
+use crate::app::ports::{Change, KeyService, KeyTable, Mac, Store, WrappedKey, Write};
+use crate::app::sealing::derive_key;
+use crate::domain::actor::Actor;
+use crate::domain::entropy::Entropy;
+use crate::domain::name::StoreId;
+use crate::domain::record::{Head, Stamp};
+use crate::domain::secret::SecretBytes;
+use crate::domain::{Conflict, Error, Result};
+
+pub const KEY: usize = 32;
+
+/// One epoch's key, and what is derived from it once for all.
+pub(super) struct DataKey {
+    pub(super) secret: SecretBytes,
+    marks: hmac::Key,
+}
+
+#[derive(Default)]
+pub(super) struct Ring {
+    current: u32,
+    keys: BTreeMap<u32, Arc<DataKey>>,
+}
+
+pub struct Keyring {
+    store: StoreId,
+    table: Arc<dyn KeyTable>,
+    service: Arc<dyn KeyService>,
+    ring: RwLock<Arc<Ring>>,
+    locked: AtomicBool,
+    /// Of those who miss a key at the same time one asks the key service.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Keyring {
+    /// Unwraps the store's data keys; makes the first one in an empty store.
+    pub async fn open(
+        store: &dyn Store,
+        table: Arc<dyn KeyTable>,
+        service: Arc<dyn KeyService>,
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> Result<Arc<Self>> {
+        let keyring = Arc::new(Self {
+            store: table.store_id().await?,
+            table,
+            service,
+            ring: RwLock::default(),
+            locked: AtomicBool::new(false),
+            loading: tokio::sync::Mutex::default(),
+        });
+        keyring.reload().await?;
+        if keyring.ring().keys.is_empty() {
+            match keyring.add_epoch(store, entropy, now).await {
+                // Another first start was faster: its key is the store's.
+                Ok(_) | Err(Error::Conflict(Conflict::Exists { .. })) => keyring.reload().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(keyring)
+    }
+
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Takes in keys that other processes have added, lets go of those that were retired.
+    pub async fn reload(&self) -> Result<()> {
+        let _one = self.loading.lock().await;
+        let wrapped = self.table.data_keys().await?;
+        let known = self.ring();
+        let mut ring = Ring::default();
+        for key in &wrapped {
+            if let Some(held) = known.keys.get(&key.epoch) {
+                ring.keys.insert(key.epoch, held.clone());
+            }
+        }
+        let root = self.service.id();
+        for key in wrapped.iter().filter(|key| key.root == root) {
+            if !ring.keys.contains_key(&key.epoch) {
+                let secret = self.service.unwrap(&key.wrapped, &context(self.store, key.epoch)).await?;
+                ring.keys.insert(key.epoch, Arc::new(DataKey::new(secret)?));
+            }
+        }
+        if let Some(key) = wrapped.iter().find(|key| !ring.keys.contains_key(&key.epoch)) {
+            return Err(Error::Awaiting { reason: "WrongRootKey", message: wrong_root(key, &root) });
+        }
+        ring.current = wrapped.last().map_or(0, |key| key.epoch);
+        self.put(ring);
+        Ok(())
+    }
+
+    /// Makes the next epoch's key, which everything new is sealed under as soon as this has returned.
+    pub async fn add_epoch(self: &Arc<Self>, store: &dyn Store, entropy: &dyn Entropy, now: Timestamp) -> Result<u32> {
+        let epoch = self.ring().current + 1;
+        let secret = SecretBytes::new(entropy.bytes::<KEY>().to_vec());
+        let wrapped = self.service.wrap(&secret, &context(self.store, epoch)).await?;
+        // Held before it is current: the ledger that makes it so is signed with it.
+        self.hold(epoch, secret)?;
+        let key = WrappedKey { epoch, root: self.service.id(), wrapped };
+        let name = key_name(epoch);
+        let operator = Actor::operator();
+        let note = Event { name: &name, ..Event::of(&operator, "add", now) }.note();
+        let changes = vec![(Change::AddKey(key), Some(note))];
+        let written = store.write(Write { changes, keyring: self.clone(), fence: None }).await;
+        if written.is_err() {
+            self.release(epoch);
+        }
+        written?;
+        self.reload().await?;
+        Ok(epoch)
+    }
+
+    /// The data keys wrapped by another root as well, so that both open the store.
+    pub async fn wrap_for(&self, other: &dyn KeyService) -> Result<Vec<WrappedKey>> {
+        let ring = self.ring();
+        let mut wrapped = Vec::new();
+        for (&epoch, key) in &ring.keys {
+            let bytes = other.wrap(&key.secret, &context(self.store, epoch)).await?;
+            wrapped.push(WrappedKey { epoch, root: other.id(), wrapped: bytes });
+        }
+        Ok(wrapped)
+    }
+
+    /// Asks the key service for one key that is known already: whether it would still give it.
+    pub async fn check_in(&self) -> Result<()> {
+        let root = self.service.id();
+        let wrapped = self.table.data_keys().await?;
+        match wrapped.iter().rev().find(|key| key.root == root) {
+            Some(key) => self.service.unwrap(&key.wrapped, &context(self.store, key.epoch)).await.map(drop),
+            None => Err(Error::Awaiting {
+                reason: "WrongRootKey",
+                message: format!("no data key is wrapped by the configured root key {root}"),
+            }),
+        }
+    }
+
+    /// While locked nothing is opened or sealed: the root key was out of reach for longer than it may be.
+    pub fn set_locked(&self, locked: bool) {
+        self.locked.store(locked, Ordering::Release);
+    }
+
+    /// What everything new is sealed under.
+    pub fn current(&self) -> u32 {
+        self.ring().current
+    }
+
+    pub fn epochs(&self) -> Vec<u32> {
+        self.ring().keys.keys().copied().collect()
+    }
+
+    /// Signs the head of a record at this revision with the current key.
+    pub fn mark(&self, head: &Head, stamp: &Stamp) -> Result<Mac> {
+        self.mark_under(self.current(), head, stamp)
+    }
+
+    /// Whether a head is as it was marked.
+    pub fn verify_mark(&self, head: &Head, stamp: &Stamp, mac: &Mac) -> Result<()> {
+        let signed = self.signed(mac.epoch, b"head", &head_parts(head, stamp))?;
+        require(&signed, &mac.bytes, || Error::Damaged {
+            what: format!("{} {}", head.class.singular(), head.name),
+            detail: "its head is not what was written here".into(),
+        })
+    }
+
+    pub fn mark_under(&self, epoch: u32, head: &Head, stamp: &Stamp) -> Result<Mac> {
+        Ok(Mac { epoch, bytes: self.signed(epoch, b"head", &head_parts(head, stamp))? })
+    }
+
+    pub(super) fn sign_ledger(&self, ledger: Ledger) -> Result<Ledger> {
+        let mac = self.signed(ledger.epoch, b"ledger", &ledger.parts())?;
+        Ok(Ledger { mac, ..ledger })
+    }
+
+    pub fn verify_ledger(&self, ledger: &Ledger) -> Result<()> {
+        let signed = self.signed(ledger.epoch, b"ledger", &ledger.parts())?;
+        require(&signed, &ledger.mac, || Error::Damaged {
+            what: "the ledger of the store".into(),
+            detail: "it was changed outside Strongroom; `strongroom audit verify` says more".into(),
+        })
+    }
+
+    /// Seals how far a chain of notes outside the store has come.
+    pub fn sign_position(&self, chain: &[u8], position: &Position) -> Result<Mac> {
+        let epoch = self.current();
+        Ok(Mac { epoch, bytes: self.signed(epoch, b"position", &position_parts(chain, position))? })
+    }
+
+    /// `Error::KeyReplaced` where the key that sealed it was retired since.
+    pub fn verify_position(&self, chain: &[u8], position: &Position, mac: &Mac) -> Result<()> {
+        let signed = self.signed(mac.epoch, b"position", &position_parts(chain, position))?;
+        require(&signed, &mac.bytes, || Error::Damaged {
+            what: "the audit journal".into(),
+            detail: "a seal is not what was written here".into(),
+        })
+    }
+
+    fn signed(&self, epoch: u32, what: &[u8], parts: &[impl AsRef<[u8]>]) -> Result<[u8; 32]> {
+        let ring = self.ring();
+        let key = ring.keys.get(&epoch).ok_or(Error::KeyReplaced)?;
+        let mut context = hmac::Context::with_key(&key.marks);
+        let fixed: [&[u8]; 3] = [what, self.store.bytes(), &epoch.to_be_bytes()];
+        for part in fixed.into_iter().chain(parts.iter().map(AsRef::as_ref)) {
+            context.update(&(part.len() as u32).to_be_bytes());
+            context.update(part);
+        }
+        context.sign().as_ref().try_into().map_err(Error::internal)
+    }
+
+    /// `Error::KeyReplaced`: another process may have added it; [`Keyring::reload`] finds out.
+    pub(super) fn key(&self, epoch: u32) -> Result<Arc<DataKey>> {
+        if self.locked.load(Ordering::Acquire) {
+            let detail = "the root key has not been reached for longer than is allowed".into();
+            return Err(Error::Unavailable { part: "the root key", detail });
+        }
+        self.ring().keys.get(&epoch).cloned().ok_or(Error::KeyReplaced)
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, ring: Ring) {
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+
+    fn hold(&self, epoch: u32, secret: SecretBytes) -> Result<()> {
+        let known = self.ring();
+        let mut keys = known.keys.clone();
+        keys.insert(epoch, Arc::new(DataKey::new(secret)?));
+        self.put(Ring { current: known.current, keys });
+        Ok(())
+    }
+
+    fn release(&self, epoch: u32) {
+        let known = self.ring();
+        let keys = known.keys.iter().filter(|(held, _)| **held != epoch).map(|(held, key)| (*held, key.clone()));
+        self.put(Ring { current: known.current, keys: keys.collect() });
+    }
+}
+
+impl DataKey {
+    fn new(secret: SecretBytes) -> Result<Self> {
+        let derived = derive_key(&secret, b"strongroom marks")?;
+        Ok(Self { secret, marks: hmac::Key::new(HMAC_SHA256, derived.expose()) })
+    }
+}
+
+/// What notes call the data key of an epoch.
+pub fn key_name(epoch: u32) -> String {
+    format!("data key {epoch}")
+}
+
+/// Everything of a head: what a body is bound to, and besides that what changes without a new revision.
+fn head_parts(head: &Head, stamp: &Stamp) -> [Vec<u8>; 9] {
+    let release = head.released.map(|release| {
+        let times = [release.at, release.purge_at].map(|time| time.as_microsecond().to_be_bytes());
+        times.concat()
+    });
+    [
+        head.class.singular().into(),
+        head.id.bytes().to_vec(),
+        head.tenant.as_str().into(),
+        head.name.as_bytes().to_vec(),
+        head.origin.to_string().into_bytes(),
+        head.retain_for.as_micros().to_be_bytes().to_vec(),
+        release.unwrap_or_default(),
+        stamp.number.0.to_be_bytes().to_vec(),
+        stamp.version_id.bytes().to_vec(),
+    ]
+}
+
+fn position_parts(chain: &[u8], position: &Position) -> [Vec<u8>; 3] {
+    [chain.to_vec(), position.number.to_be_bytes().to_vec(), position.hash.to_vec()]
+}
+
+/// The tags are no secrets, but a forger must not find them byte by byte.
+fn require(signed: &[u8; 32], given: &[u8; 32], otherwise: impl FnOnce() -> Error) -> Result<()> {
+    use subtle::ConstantTimeEq;
+    if bool::from(signed.ct_eq(given)) { Ok(()) } else { Err(otherwise()) }
+}
+
+fn context(store: StoreId, epoch: u32) -> Vec<u8> {
+    format!("strongroom data key {epoch} of store {store}").into_bytes()
+}
+
+fn wrong_root(key: &WrappedKey, configured: &str) -> String {
+    format!(
+        "the store's data key {} is wrapped by {}, and the configured root key is {configured}: configure that one",
+        key.epoch, key.root
+    )
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use async_trait::async_trait;
+
+    /// A table that is never asked.
+    struct Nothing;
+
+    #[async_trait]
+    impl KeyTable for Nothing {
+        async fn store_id(&self) -> Result<StoreId> {
+            Ok(StoreId::from_bytes([1; 16]))
+        }
+
+        async fn data_keys(&self) -> Result<Vec<WrappedKey>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[async_trait]
+    impl KeyService for Nothing {
+        fn id(&self) -> String {
+            "none".into()
+        }
+
+        async fn wrap(&self, _: &SecretBytes, _: &[u8]) -> Result<Vec<u8>> {
+            Err(Error::internal("no key"))
+        }
+
+        async fn unwrap(&self, _: &[u8], _: &[u8]) -> Result<SecretBytes> {
+            Err(Error::internal("no key"))
+        }
+    }
+
+    /// Of this store, with fixed keys for these epochs; the last is current.
+    pub fn keyring_of(store: StoreId, epochs: &[u32]) -> Keyring {
+        let key = |epoch: u32| Arc::new(DataKey::new(SecretBytes::new(vec![epoch as u8; KEY])).unwrap());
+        let keys = epochs.iter().map(|epoch| (*epoch, key(*epoch))).collect();
+        Keyring {
+            store,
+            table: Arc::new(Nothing),
+            service: Arc::new(Nothing),
+            ring: RwLock::new(Arc::new(Ring { current: epochs.last().copied().unwrap_or(0), keys })),
+            locked: AtomicBool::new(false),
+            loading: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub fn keyring() -> Keyring {
+        keyring_of(StoreId::from_bytes([1; 16]), &[1])
+    }
+}

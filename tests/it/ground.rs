@@ -1,0 +1,41 @@
+//! The use cases on real adapters, as the product assembles them; what differs from test to test is given.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use strongroom::adapters::kms::local::KeyFile;
+use strongroom::adapters::password::Argon2id;
+use strongroom::adapters::pki::Workshop;
+use strongroom::adapters::store::MemoryJournal;
+use strongroom::adapters::system::SystemEntropy;
+use strongroom::app::keyring::Keyring;
+use strongroom::app::ports::{Clock, Identify, KeyTable, Review, Store};
+use strongroom::app::{App, Parts};
+
+/// On this store and with this key file, which is made if it is not there.
+pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clock: Arc<dyn Clock>) -> Parts {
+    let entropy = Arc::new(SystemEntropy::default());
+    let key = Arc::new(KeyFile::open_or_create(key, entropy.clone()).expect("a key"));
+    let keyring = Keyring::open(store.as_ref(), store.clone(), key, entropy.as_ref(), clock.now()).await;
+    Parts {
+        store,
+        keyring: keyring.expect("data keys"),
+        journal: Arc::new(MemoryJournal::default()),
+        keymaker: Arc::new(Workshop::new()),
+        hashing: Arc::new(Argon2id::new(entropy.clone())),
+        clock,
+        entropy,
+        review: None,
+        identify: None,
+    }
+}
+
+/// Somebody who plays Kubernetes.
+pub async fn app_beside<S, K>(store: Arc<S>, key: &Path, clock: Arc<dyn Clock>, kubernetes: Arc<K>) -> App
+where
+    S: Store + KeyTable + 'static,
+    K: Identify + Review + 'static,
+{
+    let parts = parts(store, key, clock).await;
+    App::new(Parts { review: Some(kubernetes.clone()), identify: Some(kubernetes), ..parts })
+}
