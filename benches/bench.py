@@ -48,10 +48,13 @@ class Bench:
             row(measure(self.ours), measure(self.theirs))
 
 
-def build():
-    if not Strongroom.binary.exists():
-        say("building the release binary: about 6 minutes the first time")
-    subprocess.run(["cargo", "build", "--locked", "--release", "--bin", "strongroom"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+def build(binary):
+    if binary:
+        Strongroom.binary = binary.resolve()
+    else:
+        if not Strongroom.binary.exists():
+            say("building the release binary: about 6 minutes the first time")
+        subprocess.run(["cargo", "build", "--locked", "--release", "--bin", "strongroom"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
     load.build()
     said = subprocess.run([ROOT / "benches/openbao"], check=True, capture_output=True, text=True)
     OpenBao.binary = pathlib.Path(said.stdout.strip())
@@ -84,8 +87,9 @@ def main():
     arguments.add_argument("--rounds", type=int)
     arguments.add_argument("--million", action="store_true", help="the growth of reads up to 1,000,000 names")
     arguments.add_argument("--only", nargs="*", choices=COMPARISONS, help="these comparisons; writes no page")
+    arguments.add_argument("--binary", type=pathlib.Path, help="a release build that is there already, instead of one of this code")
     chosen = arguments.parse_args()
-    build()
+    build(chosen.binary)
     home = ROOT / "target/bench"
     work = pathlib.Path(tempfile.mkdtemp(prefix="run-", dir=home))
     try:
