@@ -35,6 +35,17 @@ pub enum Command {
         #[command(subcommand)]
         command: ClientCommand,
     },
+    /// Replace the data keys, or the root key, while servers run on the store; may be ended and run again
+    Rekey {
+        /// Wrap the data keys with this key file as well, made if it is not there
+        #[arg(long, value_name = "FILE")]
+        to_key_file: Option<PathBuf>,
+        /// Let no root key but the configured one open the store any more; replaces no data key
+        #[arg(long, conflicts_with = "to_key_file")]
+        retire_other_roots: bool,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails

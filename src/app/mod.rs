@@ -13,9 +13,11 @@ pub mod making;
 pub mod own;
 pub mod ports;
 pub mod records;
+pub mod rekey;
 pub mod sealing;
 pub mod services;
 pub mod step;
+pub mod verify;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::app::own::OwnCertificates;
 use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, PasswordHash, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::services::Services;
+use crate::app::verify::Verified;
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
@@ -92,6 +95,14 @@ impl App {
     /// This process does not lead any more, and must not write for resources.
     pub fn follow(&self) {
         self.records.follow();
+    }
+
+    /// Reads the whole store through; see [`verify`].
+    pub async fn verify(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Verified> {
+        let mut snapshot = self.records.store.snapshot().await?;
+        // After the snapshot: what it holds is under keys that are there by now.
+        self.records.keyring.reload().await?;
+        verify::verify(snapshot.as_mut(), &self.records.keyring, progress).await
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

@@ -5,6 +5,7 @@ mod client;
 mod foundation;
 mod kubernetes;
 mod operator;
+mod rekey;
 mod rest;
 mod serve;
 
@@ -35,6 +36,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(given) => serve::run(settle(given)?, serve::Mode::Alone),
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
+        }
+        Command::Rekey { to_key_file, retire_other_roots, given } => {
+            rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
         }
         Command::Check(given) => check::run(given),
         Command::Crds => {

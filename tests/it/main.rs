@@ -8,6 +8,7 @@ mod ground;
 mod house;
 mod process;
 mod reconcile;
+mod rekey;
 mod rest;
 mod rights;
 mod running;
