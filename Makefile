@@ -10,7 +10,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure torture test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo measure torture bench test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -50,6 +50,9 @@ torture: tools ## the crash laboratory in full, hours long: kills, losses of pow
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
 	$(CLUSTER) build control-plane
 	@python3 tests/demo/measure.py
+
+bench: tools ## beside OpenBao: a table, and docs/benchmarks.md; QUICK=1 for 2 minutes, MILLION=1 for a large store
+	@python3 benches/bench.py $(if $(QUICK),--quick) $(if $(MILLION),--million)
 
 fmt: tools ## formats the code
 	cargo fmt

@@ -144,10 +144,6 @@ impl Strongroom {
         }
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.as_ref().expect("a started process").id()
-    }
-
     /// SIGKILL: nothing is tidied up.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
