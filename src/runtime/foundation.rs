@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 
 use crate::adapters::journal::{self, FileJournal, LogJournal, Pace};
-use crate::adapters::kms::local::KeyFile;
 use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
 use crate::adapters::store::SqliteStore;
@@ -17,6 +16,7 @@ use crate::app::ports::{Clock, Identify, Journal, KeyTable, Review};
 use crate::app::{App, Parts};
 use crate::config::Settings;
 use crate::runtime::journal::Journaling;
+use crate::runtime::root_key::{self, Patience};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -45,15 +45,14 @@ pub fn open_store(settings: &Settings, alarm: &Alarm) -> anyhow::Result<SqliteSt
 impl Ground {
     /// Opens the store and the key, making both on first start. An existing store without its key is
     /// refused: a new key would open nothing in it.
-    async fn open(settings: &Settings, alarm: &Alarm) -> anyhow::Result<Self> {
+    pub async fn open(settings: &Settings, alarm: &Alarm, patience: &Patience) -> anyhow::Result<Self> {
         let store = Arc::new(open_store(settings, alarm)?);
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
-        let key = match store.data_keys().await?.is_empty() {
-            true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,
-            false => KeyFile::open(&settings.key_file, entropy.clone())?,
-        };
-        let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), clock.now()).await;
-        Ok(Self { store, keyring: keyring.context("opening the data keys")?, clock, entropy })
+        let is_new = store.data_keys().await?.is_empty();
+        let service = root_key::open(settings, is_new, entropy.clone(), patience).await?;
+        let open = || Keyring::open(store.as_ref(), store.clone(), service.clone(), entropy.as_ref(), clock.now());
+        let keyring = patience.wait(open).await.context("opening the data keys")?;
+        Ok(Self { store, keyring, clock, entropy })
     }
 
     /// Makes nothing: for looking at what is there.
@@ -62,7 +61,7 @@ impl Ground {
         if open_store(settings, &alarm)?.data_keys().await?.is_empty() {
             bail!("the store has no data key: it was never used, or they were taken away");
         }
-        Self::open(settings, &alarm).await
+        Self::open(settings, &alarm, &Patience::None).await
     }
 
     fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
@@ -78,30 +77,30 @@ impl Ground {
             identify: cluster.map(|cluster| cluster.identify),
         })
     }
+
+    /// For those who answer callers: every read and denial is noted in a journal from here on.
+    pub async fn serving(
+        &self,
+        settings: &Settings,
+        cluster: Option<Cluster>,
+        alarm: &Alarm,
+    ) -> anyhow::Result<(Arc<App>, Journaling)> {
+        let (journal, anchors) = FileJournal::open(journal::Ground {
+            folder: settings.audit_dir.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            alarm: alarm.clone(),
+            keyring: self.keyring.clone(),
+            pace: Pace::default(),
+        })
+        .with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
+        let journal = Arc::new(journal);
+        let app = Arc::new(self.app(cluster, journal.clone()));
+        Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
+    }
 }
 
 /// For subcommands that answer nobody.
 pub async fn open(settings: &Settings, cluster: Option<Cluster>, alarm: &Alarm) -> anyhow::Result<App> {
-    Ok(Ground::open(settings, alarm).await?.app(cluster, Arc::new(LogJournal)))
-}
-
-/// For those who answer callers: every read and denial is noted in a journal from here on.
-pub async fn open_to_serve(
-    settings: &Settings,
-    cluster: Option<Cluster>,
-    alarm: &Alarm,
-) -> anyhow::Result<(Arc<App>, Journaling)> {
-    let ground = Ground::open(settings, alarm).await?;
-    let (journal, anchors) = FileJournal::open(journal::Ground {
-        folder: settings.audit_dir.clone(),
-        clock: ground.clock.clone(),
-        entropy: ground.entropy.clone(),
-        alarm: alarm.clone(),
-        keyring: ground.keyring.clone(),
-        pace: Pace::default(),
-    })
-    .with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
-    let journal = Arc::new(journal);
-    let app = Arc::new(ground.app(cluster, journal.clone()));
-    Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
+    Ok(Ground::open(settings, alarm, &Patience::None).await?.app(cluster, Arc::new(LogJournal)))
 }

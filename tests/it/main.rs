@@ -9,6 +9,8 @@ mod crashes;
 mod crd_rules;
 mod ground;
 mod house;
+mod kms;
+mod memory;
 mod process;
 mod reconcile;
 mod rekey;
