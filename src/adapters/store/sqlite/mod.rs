@@ -37,6 +37,7 @@ impl SqliteStore {
     pub fn open(path: &Path, alarm: Alarm) -> Result<Self> {
         let path = file::create(path)?;
         let mut connection = file::writer(&path)?;
+        file::write_log_again(&path, &connection)?;
         schema::migrate(&mut connection)?;
         Ok(Self { readers: Readers::new(path.clone()), writer: Writer::start(path, connection, alarm)? })
     }
