@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CLUSTER_BIN ?= $(CURDIR)/target/cluster/bin
 CLUSTER := tests/cluster/cluster
+PEERS := tests/peers/peers
 # The integration tests and the manifests have a control plane each, so that neither waits for the other.
 MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -39,6 +40,7 @@ units: tools
 	@echo '== tests (about 6 min to build the first time)'
 	$(CLUSTER) build test
 	@tests/peers/postgres/find > /dev/null
+	$(PEERS) kms
 	cargo test --locked --features failpoints
 
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod body;
 pub mod clients;
 pub mod credentials;
+pub mod custody;
 pub mod keyring;
 pub mod ledger;
 pub mod making;

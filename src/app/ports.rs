@@ -233,7 +233,8 @@ pub trait KeyTable: Send + Sync {
     async fn data_keys(&self) -> Result<Vec<WrappedKey>>;
 }
 
-/// The root of trust: a local key file or a KMS. `context` is authenticated and must be the same again.
+/// The root of trust: a local key file or a KMS. `context` is text that is
+/// authenticated, not hidden, and must be the same again.
 #[async_trait]
 pub trait KeyService: Send + Sync {
     /// Which key wraps; the same for as long as that key exists, and nothing secret.

@@ -1,6 +1,7 @@
 //! `strongroom check`: one line for each thing that must be right, and what to do about what is not.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
@@ -10,11 +11,13 @@ use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition;
 use kube::{Api, Client, ResourceExt};
 
+use crate::adapters::system::SystemEntropy;
 use crate::app::App;
 use crate::app::alarm::Alarm;
 use crate::config::{Given, Settings};
 use crate::k8s::rights::{RIGHTS, Right};
-use crate::runtime::{database, foundation, kubernetes, settle, threads};
+use crate::runtime::root_key::Patience;
+use crate::runtime::{database, foundation, kubernetes, root_key, settle, threads};
 
 /// What a check found: `Err` holds what is wrong and what to do.
 type Finding = Result<String, String>;
@@ -65,7 +68,7 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
         Ok(true) => {}
         Ok(false) => {
             report.line("store", Ok(format!("{name} will be made at the first start")));
-            report.skip("key", "it is made together with the store");
+            check_root_key(report, settings).await;
             return None;
         }
         Err(error) => {
@@ -76,7 +79,7 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
     match foundation::open(settings, None, &Alarm::default()).await {
         Ok(app) => {
             report.line("store", Ok(format!("{name} opens")));
-            report.line("key", Ok(format!("{} opens the data keys", settings.key_file.display())));
+            report.line("key", Ok(format!("{} opens the data keys", root_key::described(settings))));
             Some(app)
         }
         Err(error) => {
@@ -84,6 +87,18 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
             None
         }
     }
+}
+
+/// Where there is no store yet: a key file comes with it, a key in KMS must be there before.
+async fn check_root_key(report: &mut Report, settings: &Settings) {
+    if settings.kms.is_none() {
+        report.skip("key", "it is made together with the store");
+        return;
+    }
+    let entropy = Arc::new(SystemEntropy::default());
+    let opened = root_key::open(settings, false, entropy, &Patience::None).await;
+    let found = opened.map(|service| format!("{} can be used", service.id()));
+    report.line("key", found.map_err(|error| format!("{error:#}")));
 }
 
 async fn check_cluster(report: &mut Report, settings: &Settings, app: Option<&App>) {

@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::adapters::journal::{self, Anchor, FileJournal, LogJournal, Pace, TableGround, TableJournal};
-use crate::adapters::kms::local::KeyFile;
 use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
 use crate::adapters::system::{SystemClock, SystemEntropy};
@@ -17,6 +16,7 @@ use crate::app::{App, Parts};
 use crate::config::Settings;
 use crate::runtime::database::{self, Database};
 use crate::runtime::journal::{Journaling, Kept};
+use crate::runtime::root_key::{self, Patience};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -36,15 +36,14 @@ pub struct Ground {
 impl Ground {
     /// Opens the store and the key, making both on first start. An existing store without its key is
     /// refused: a new key would open nothing in it.
-    async fn open(settings: &Settings, alarm: &Alarm) -> anyhow::Result<Self> {
+    pub async fn open(settings: &Settings, alarm: &Alarm, patience: &Patience) -> anyhow::Result<Self> {
         let store = database::open(settings, alarm).await?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
-        let key = match store.data_keys().await?.is_empty() {
-            true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,
-            false => KeyFile::open(&settings.key_file, entropy.clone())?,
-        };
-        let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), clock.now()).await;
-        Ok(Self { store, keyring: keyring.context("opening the data keys")?, clock, entropy })
+        let is_new = store.data_keys().await?.is_empty();
+        let service = root_key::open(settings, is_new, entropy.clone(), patience).await?;
+        let open = || Keyring::open(store.as_ref(), store.clone(), service.clone(), entropy.as_ref(), clock.now());
+        let keyring = patience.wait(open).await.context("opening the data keys")?;
+        Ok(Self { store, keyring, clock, entropy })
     }
 
     /// Makes nothing: for looking at what is there.
@@ -53,7 +52,7 @@ impl Ground {
         if database::open(settings, &alarm).await?.data_keys().await?.is_empty() {
             bail!("the store has no data key: it was never used, or they were taken away");
         }
-        Self::open(settings, &alarm).await
+        Self::open(settings, &alarm, &Patience::None).await
     }
 
     /// In a folder, or where all replicas keep theirs.
@@ -89,21 +88,21 @@ impl Ground {
             identify: cluster.map(|cluster| cluster.identify),
         })
     }
+
+    /// For those who answer callers: every read and denial is noted in a journal from here on.
+    pub async fn serving(
+        &self,
+        settings: &Settings,
+        cluster: Option<Cluster>,
+        alarm: &Alarm,
+    ) -> anyhow::Result<(Arc<App>, Journaling)> {
+        let (journal, anchors) = self.open_journal(settings, alarm).await?;
+        let app = Arc::new(self.app(cluster, journal.journal()));
+        Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
+    }
 }
 
 /// For subcommands that answer nobody.
 pub async fn open(settings: &Settings, cluster: Option<Cluster>, alarm: &Alarm) -> anyhow::Result<App> {
-    Ok(Ground::open(settings, alarm).await?.app(cluster, Arc::new(LogJournal)))
-}
-
-/// For those who answer callers: every read and denial is noted in a journal from here on.
-pub async fn open_to_serve(
-    settings: &Settings,
-    cluster: Option<Cluster>,
-    alarm: &Alarm,
-) -> anyhow::Result<(Arc<App>, Journaling)> {
-    let ground = Ground::open(settings, alarm).await?;
-    let (journal, anchors) = ground.open_journal(settings, alarm).await?;
-    let app = Arc::new(ground.app(cluster, journal.journal()));
-    Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
+    Ok(Ground::open(settings, alarm, &Patience::None).await?.app(cluster, Arc::new(LogJournal)))
 }

@@ -7,6 +7,8 @@ mod crashes;
 mod crd_rules;
 mod ground;
 mod house;
+mod kms;
+mod memory;
 mod postgres;
 mod process;
 mod reconcile;

@@ -95,12 +95,19 @@ impl Strongroom {
 
     /// Waits until this page of the admin listener answers 200.
     pub async fn wait_until(&mut self, page: &str) {
+        self.wait_for(page, |status, _| status == 200).await;
+    }
+
+    async fn wait_for(&mut self, page: &str, is_it: impl Fn(u16, &str) -> bool) {
         let url = format!("http://127.0.0.1:{}/{page}", self.admin);
         let client = plain_client();
         let begun = Instant::now();
         loop {
-            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return;
+            if let Ok(answer) = client.get(&url).send().await {
+                let status = answer.status().as_u16();
+                if is_it(status, &answer.text().await.unwrap_or_default()) {
+                    return;
+                }
             }
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
             assert!(ended.is_none(), "it ended by itself: {}", self.log());
@@ -112,7 +119,7 @@ impl Strongroom {
     /// Starts it and waits until it serves REST: for clusters without its webhook configurations, where it is never ready.
     pub async fn start_without_webhook(&mut self) {
         self.spawn();
-        self.wait_until("healthz").await;
+        self.wait_for("readyz", |status, said| status == 200 || (status == 503 && !said.contains("rest"))).await;
     }
 
     pub fn has_ended(&mut self) -> bool {
