@@ -167,8 +167,7 @@ impl Server {
         }
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
         let guard = guard(&home);
-        let server = Self { home, port, guard };
-        server
+        Self { home, port, guard }
     }
 
     fn up(&self) {

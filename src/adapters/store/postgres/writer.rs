@@ -150,12 +150,12 @@ impl Desk {
         let until = Instant::now() + PATIENCE;
         tracing::warn!("the database was lost during a commit; finding out what became of it");
         while Instant::now() < until {
-            if let Ok(mut session) = self.dialer.dial().await {
-                if let Ok(found) = transaction::was_committed(&mut session.connection, mark, until).await {
-                    self.session = Some(session);
-                    tracing::info!(committed = found, "what became of that commit");
-                    return found;
-                }
+            if let Ok(mut session) = self.dialer.dial().await
+                && let Ok(found) = transaction::was_committed(&mut session.connection, mark, until).await
+            {
+                self.session = Some(session);
+                tracing::info!(committed = found, "what became of that commit");
+                return found;
             }
             sleep(PAUSE).await;
         }
