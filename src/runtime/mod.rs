@@ -1,5 +1,6 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod backup;
 mod check;
 mod client;
 mod foundation;
@@ -36,6 +37,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
+        Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());
