@@ -56,7 +56,9 @@ impl Balance {
                 self.position = self.position.after(note);
                 match self.position == *position {
                     true => Ok(()),
-                    false => Err(damaged(format!("audit record {} does not follow from those before", position.number))),
+                    false => {
+                        Err(damaged(format!("audit record {} does not follow from those before", position.number)))
+                    }
                 }
             }
             _ => Err(damaged("its parts are in disorder")),
@@ -112,7 +114,8 @@ impl Balance {
         if (self.count, self.sum) != (*count, *sum) {
             let there = self.count;
             let why = format!("its ledger counts {count} records and {there} are there");
-            let why = if there == *count { "its records are not those that its ledger was signed for".into() } else { why };
+            let why =
+                if there == *count { "its records are not those that its ledger was signed for".into() } else { why };
             return Err(damaged(why));
         }
         if self.position != *position {

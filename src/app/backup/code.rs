@@ -5,9 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{damaged, in_order};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::Ledger;
-use crate::app::ports::{
-    Alias, AliasKind, Beginning, Fence, HeadRow, Item, Mac, RevisionRow, Sealed, WrappedKey,
-};
+use crate::app::ports::{Alias, AliasKind, Beginning, Fence, HeadRow, Item, Mac, RevisionRow, Sealed, WrappedKey};
 use crate::domain::name::{RecordId, Revision, StoreId, Tenant, VersionId};
 use crate::domain::record::{Class, Head, Release, Stamp};
 use crate::domain::{Error, Result};
@@ -158,9 +156,8 @@ fn decode_head(cursor: &mut Cursor<'_>) -> Result<HeadRow> {
     let stamp = cursor.stamp()?;
     let mac = Mac { epoch: cursor.number()?, bytes: cursor.fixed()? };
     let kinds = [AliasKind::Title, AliasKind::Fingerprint];
-    let alias = |cursor: &mut Cursor<'_>| {
-        Ok(Alias { kind: cursor.known(&kinds, alias_number)?, value: cursor.text()? })
-    };
+    let alias =
+        |cursor: &mut Cursor<'_>| Ok(Alias { kind: cursor.known(&kinds, alias_number)?, value: cursor.text()? });
     let aliases = (0..cursor.number()?).map(|_| alias(cursor)).collect::<Result<_>>()?;
     let links = (0..cursor.number()?).map(|_| Ok(RecordId::from_bytes(cursor.fixed()?))).collect::<Result<_>>()?;
     Ok(HeadRow { head, stamp, mac, aliases, links })

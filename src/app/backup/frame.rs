@@ -126,9 +126,11 @@ impl<R: Read> Reader<R> {
         }
         match u32::from_be_bytes(reader.read()?) {
             FORMAT => {}
-            newer @ FORMAT.. => return Err(damaged(format!(
-                "it has format {newer} and this Strongroom knows format {FORMAT}: it was made by a newer one, use that"
-            ))),
+            newer @ FORMAT.. => {
+                return Err(damaged(format!(
+                    "it has format {newer} and this Strongroom knows format {FORMAT}: it was made by a newer one, use that"
+                )));
+            }
             0 => return Err(foreign()),
         }
         let (kind, payload) = reader.frame()?;

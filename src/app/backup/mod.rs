@@ -79,8 +79,7 @@ pub async fn take<W: Write + Send>(
 ) -> Result<(Totals, W)> {
     let ledger = snapshot.ledger().await?.ok_or_else(|| Error::invalid("the store", "was never used"))?;
     let beginning = Beginning { store, ledger };
-    let mut copy =
-        Copy { balance: Balance::new(&beginning), writer: Writer::begin(out, &beginning, made)?, progress };
+    let mut copy = Copy { balance: Balance::new(&beginning), writer: Writer::begin(out, &beginning, made)?, progress };
     for key in snapshot.keys().await? {
         copy.put(&Item::Key(key))?;
     }

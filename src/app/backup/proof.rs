@@ -35,11 +35,7 @@ impl KeyTable for Carried {
 }
 
 /// Opens the data keys of a backup. Refuses another root than the one that wrapped them, by its name.
-pub async fn keyring_of(
-    store: StoreId,
-    keys: Vec<WrappedKey>,
-    service: Arc<dyn KeyService>,
-) -> Result<Arc<Keyring>> {
+pub async fn keyring_of(store: StoreId, keys: Vec<WrappedKey>, service: Arc<dyn KeyService>) -> Result<Arc<Keyring>> {
     Keyring::load(Arc::new(Carried { store, keys }), service).await
 }
 

@@ -2,6 +2,7 @@
 
 mod history;
 mod ledger;
+mod vacant;
 
 use std::sync::Arc;
 
