@@ -35,6 +35,22 @@ pub enum Command {
         #[command(subcommand)]
         command: ClientCommand,
     },
+    /// Look at the record of every read, write and denial
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
+    /// Replace the data keys, or the root key, while servers run on the store; may be ended and run again
+    Rekey {
+        /// Wrap the data keys with this key file as well, made if it is not there
+        #[arg(long, value_name = "FILE")]
+        to_key_file: Option<PathBuf>,
+        /// Let no root key but the configured one open the store any more; replaces no data key
+        #[arg(long, conflicts_with = "to_key_file")]
+        retire_other_roots: bool,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Write a copy of the whole store into one file, also while a server runs on it; needs no key
     Backup {
         /// Where to; - is standard output. A file that is there is replaced by the complete new one
@@ -72,6 +88,23 @@ pub enum ClientCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Find what was removed, changed or reordered; also while a server runs
+    Verify(Given),
+    /// Print the last records as JSON lines
+    Tail {
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 10)]
+        lines: usize,
+        /// Go on with what is recorded from now on
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -95,6 +128,10 @@ pub struct Given {
     /// Local root key, made with mode 0400 on first start [default: <data-dir>/strongroom.key]
     #[arg(long, env = "STRONGROOM_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+
+    /// Folder of the journals of reads and denials [default: <data-dir>/audit]
+    #[arg(long, env = "STRONGROOM_AUDIT_DIR", value_name = "DIR")]
+    pub audit_dir: Option<PathBuf>,
 
     /// Address of the REST server [default: 127.0.0.1:8443]
     #[arg(long, env = "STRONGROOM_LISTEN", value_name = "ADDRESS")]
@@ -176,6 +213,7 @@ pub enum RestTls {
 pub struct Settings {
     pub data_dir: PathBuf,
     pub key_file: PathBuf,
+    pub audit_dir: PathBuf,
     pub listen: SocketAddr,
     pub rest_tls: RestTls,
     pub webhook_listen: SocketAddr,
@@ -211,7 +249,7 @@ impl Given {
             ($($field:ident)+) => { Self { config: self.config, $($field: self.$field.or(file.$field)),+ } };
         }
         stronger!(
-            data_dir key_file listen plain_http tls_cert tls_key tls_name webhook_listen webhook_name
+            data_dir key_file audit_dir listen plain_http tls_cert tls_key tls_name webhook_listen webhook_name
             webhook_config admin_listen kube_context token_audience retain_for log_level log_format
         )
     }
@@ -254,6 +292,7 @@ impl TryFrom<Given> for Settings {
         let listen = given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
         Ok(Self {
             key_file: given.key_file.clone().unwrap_or_else(|| data_dir.join("strongroom.key")),
+            audit_dir: given.audit_dir.clone().unwrap_or_else(|| data_dir.join("audit")),
             rest_tls: rest_tls(&given, listen)?,
             webhook_listen: given.webhook_listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 9443))),
             webhook_names: names(

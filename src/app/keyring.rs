@@ -2,6 +2,7 @@
 //! writes need no key service once this exists. Knows how keys come and go; bodies are `sealing`'s.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -94,9 +95,9 @@ impl Keyring {
         }
         let root = self.service.id();
         for key in wrapped.iter().filter(|key| key.root == root) {
-            if !ring.keys.contains_key(&key.epoch) {
+            if let Entry::Vacant(place) = ring.keys.entry(key.epoch) {
                 let secret = self.service.unwrap(&key.wrapped, &context(self.store, key.epoch)).await?;
-                ring.keys.insert(key.epoch, Arc::new(DataKey::new(secret)?));
+                place.insert(Arc::new(DataKey::new(secret)?));
             }
         }
         if let Some(key) = wrapped.iter().find(|key| !ring.keys.contains_key(&key.epoch)) {
@@ -137,6 +138,19 @@ impl Keyring {
             wrapped.push(WrappedKey { epoch, root: other.id(), wrapped: bytes });
         }
         Ok(wrapped)
+    }
+
+    /// Which root keys have wrapped the data keys.
+    pub async fn roots(&self) -> Result<Vec<String>> {
+        let mut roots: Vec<String> = self.table.data_keys().await?.into_iter().map(|key| key.root).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        Ok(roots)
+    }
+
+    /// Which of them this process was given.
+    pub fn root(&self) -> String {
+        self.service.id()
     }
 
     /// Asks the key service for one key that is known already: whether it would still give it.

@@ -14,9 +14,11 @@ pub mod making;
 pub mod own;
 pub mod ports;
 pub mod records;
+pub mod rekey;
 pub mod sealing;
 pub mod services;
 pub mod step;
+pub mod verify;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::app::access::Access;
+use crate::app::audit::Note;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::keyring::Keyring;
@@ -32,6 +35,7 @@ use crate::app::own::OwnCertificates;
 use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, PasswordHash, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::services::Services;
+use crate::app::verify::Verified;
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
@@ -85,6 +89,11 @@ impl App {
         self.records.audit.unknown(scheme, from).await
     }
 
+    /// Notes in the chain of writes what happened beside the store.
+    pub async fn note(&self, note: Note) -> Result<()> {
+        self.records.note(note).await
+    }
+
     /// This process leads from now on, until another does. `Error::Fenced` if another has since.
     pub async fn lead(&self, fence: Fence) -> Result<()> {
         self.records.lead(fence).await
@@ -93,6 +102,14 @@ impl App {
     /// This process does not lead any more, and must not write for resources.
     pub fn follow(&self) {
         self.records.follow();
+    }
+
+    /// Reads the whole store through; see [`verify`].
+    pub async fn verify(&self, progress: &(dyn Fn(u64, u64) + Sync)) -> Result<Verified> {
+        let mut snapshot = self.records.store.snapshot().await?;
+        // After the snapshot: what it holds is under keys that are there by now.
+        self.records.keyring.reload().await?;
+        verify::verify(snapshot.as_mut(), &self.records.keyring, progress).await
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

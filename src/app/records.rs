@@ -121,27 +121,29 @@ impl Records {
     }
 
     async fn open<B: Body>(&self, row: &Row) -> Result<Entry<B>> {
-        let opened = match self.keyring.open_row(row) {
+        let plain = match self.keyring.open_row(row) {
             Err(Error::KeyReplaced) => {
                 self.keyring.reload().await?;
-                self.keyring.open_row(row)
+                self.keyring.open_row(row)?
             }
-            opened => opened,
+            opened => opened?,
         };
-        let (head, stamp) = (row.head.clone(), row.stamp.clone());
-        match opened {
-            Ok(plain) => Ok(Entry { head, stamp, body: body::decode(&plain)? }),
-            // Reloaded, and still unknown: its key is gone, or the row names one that never was.
-            Err(Error::KeyReplaced) => Err(Error::Damaged {
-                what: format!("{} {}", head.class.singular(), head.name),
-                detail: format!("revision {}: its data key is unknown", stamp.number),
-            }),
-            Err(error) => Err(error),
+        Ok(Entry { head: row.head.clone(), stamp: row.stamp.clone(), body: body::decode(&plain)? })
+    }
+
+    /// Records that are not released. Rows that were read before their key was retired are read again.
+    pub async fn find<B: Body>(&self, key: Key<'_>) -> Result<Vec<Entry<B>>> {
+        let mut again = false;
+        loop {
+            match self.find_once(key).await {
+                Err(Error::KeyReplaced) if !again => again = true,
+                Err(Error::KeyReplaced) => return Err(unknown_key()),
+                found => return found,
+            }
         }
     }
 
-    /// Records that are not released.
-    pub async fn find<B: Body>(&self, key: Key<'_>) -> Result<Vec<Entry<B>>> {
+    async fn find_once<B: Body>(&self, key: Key<'_>) -> Result<Vec<Entry<B>>> {
         let rows = self.store.find(B::CLASS, key).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows.iter().filter(|row| row.head.released.is_none()) {
@@ -177,8 +179,8 @@ impl Records {
         for row in &rows {
             match self.open(row).await {
                 Ok(entry) => page.push(entry),
-                Err(error @ Error::Damaged { .. }) => {
-                    tracing::error!(%error, detail = error.detail(), "left out of a list");
+                Err(error @ (Error::Damaged { .. } | Error::KeyReplaced)) => {
+                    tracing::error!(%error, detail = error.detail(), name = row.head.name, "left out of a list");
                 }
                 Err(error) => return Err(error),
             }
@@ -315,6 +317,11 @@ impl Records {
         .await
     }
 
+    /// Adds a note to the chain of writes.
+    pub async fn note(&self, note: Note) -> Result<()> {
+        self.change(&Origin::Own, note, || Ok(Change::Remark)).await
+    }
+
     /// Forgets records whose release has ended; says how many.
     pub async fn purge(&self) -> Result<u64> {
         let mut purged = 0;
@@ -348,6 +355,12 @@ impl Records {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Read again with the keys of the moment, and still not to be opened.
+fn unknown_key() -> Error {
+    let detail = "it names a data key that is not there".into();
+    Error::Damaged { what: "a record of the store".into(), detail }
 }
 
 /// Whether a record is what was looked for, by its own sealed words.

@@ -38,7 +38,7 @@ pub fn back_up(settings: &Settings, output: &Path) -> anyhow::Result<ExitCode> {
         bail!("there is no store {}", database.display());
     }
     threads()?.block_on(async {
-        let store = Arc::new(open(settings)?);
+        let store = Arc::new(foundation::open_store(settings, &Alarm::default())?);
         note_backup(settings, &store, output).await?;
         let mut snapshot = store.snapshot().await.map_err(told)?;
         let id = store.store_id().await.map_err(told)?;
@@ -129,14 +129,17 @@ fn note(action: &str, file: &Path) -> Note {
 pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
     threads()?.block_on(async {
         if foundation::database(settings).exists() {
-            open(settings)?.require_vacant().await.map_err(told)?;
+            foundation::open_store(settings, &Alarm::default())?.require_vacant().await.map_err(told)?;
         }
         let mut file = File::open(path).with_context(|| path.display().to_string())?;
         let proven = prove(settings, &file).await.with_context(|| path.display().to_string())?;
         let (beginning, last) = continued(&proven, note("restore", path)).map_err(told)?;
         file.rewind().with_context(|| path.display().to_string())?;
         let items = Again::new(file, proven.totals, last).map_err(told)?;
-        let store = open(settings)?.fill(beginning, Box::new(items)).await.map_err(told)?;
+        let store = foundation::open_store(settings, &Alarm::default())?
+            .fill(beginning, Box::new(items))
+            .await
+            .map_err(told)?;
         let totals = read_back(&store).await?;
         let expected = Totals { notes: proven.totals.notes + 1, ..proven.totals };
         if totals != expected {
@@ -241,12 +244,6 @@ async fn read_back(store: &SqliteStore) -> anyhow::Result<Totals> {
     let id = store.store_id().await.map_err(told)?;
     let read = take(snapshot.as_mut(), id, SystemClock.now(), io::sink(), &mut progress("read back")).await;
     Ok(read.map_err(told).context("reading back what was restored")?.0)
-}
-
-fn open(settings: &Settings) -> anyhow::Result<SqliteStore> {
-    let path = foundation::database(settings);
-    let opened = SqliteStore::open(&path, Alarm::default());
-    opened.map_err(told).with_context(|| format!("opening the store {}", path.display()))
 }
 
 /// Never makes one: a new root key opens nothing.

@@ -1,11 +1,14 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod audit;
 mod backup;
 mod check;
 mod client;
 mod foundation;
+mod journal;
 mod kubernetes;
 mod operator;
+mod rekey;
 mod rest;
 mod serve;
 
@@ -36,6 +39,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(given) => serve::run(settle(given)?, serve::Mode::Alone),
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
+        }
+        Command::Audit { command } => audit::run(command),
+        Command::Rekey { to_key_file, retire_other_roots, given } => {
+            rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
         }
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
         Command::Restore { file, given } => backup::restore(&settle(given)?, &file),

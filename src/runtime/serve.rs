@@ -58,7 +58,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let app = Arc::new(foundation::open(&settings, ports, &alarm).await?);
+    let (app, journaling) = foundation::open_to_serve(&settings, ports, &alarm).await?;
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -87,6 +87,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     serving.set(false);
     shutdown.cancel();
     drain(tasks).await;
+    journaling.stop().await;
     last.cancel();
     let _ = admin.await;
     ended
@@ -121,6 +122,8 @@ pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::R
 fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    // A limit on the size of files is met like a full disk; by itself the signal would end the process.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).context("SIGXFSZ")?);
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -28,6 +28,8 @@ const STEPS_OF_MAKING: [&str; 8] = [
 ];
 const STEPS_OF_CHANGING: [&str; 6] =
     ["store.append", "store.appended", "secret.patch", "secret.patched", "status.patch", "status.patched"];
+/// These are crashed at in `rekey`.
+pub const STEPS_OF_REKEYING: [&str; 3] = ["rekey.added", "rekey.resealing", "rekey.retiring"];
 const STEPS_OF_RENAMING: [&str; 6] =
     ["secret.create", "secret.created", "secret.delete", "secret.deleted", "status.patch", "status.patched"];
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -297,7 +299,12 @@ fn every_step_of_the_code_is_crashed_at() {
             named.extend(steps.map(str::to_owned));
         }
     }
-    let crashed: BTreeSet<String> =
-        STEPS_OF_MAKING.iter().chain(&STEPS_OF_CHANGING).chain(&STEPS_OF_RENAMING).map(ToString::to_string).collect();
+    let crashed: BTreeSet<String> = STEPS_OF_MAKING
+        .iter()
+        .chain(&STEPS_OF_CHANGING)
+        .chain(&STEPS_OF_RENAMING)
+        .chain(&STEPS_OF_REKEYING)
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(crashed, named);
 }

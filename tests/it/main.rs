@@ -1,6 +1,7 @@
 //! Everything in one binary: each further one would link the whole again.
 
 mod alone;
+mod audit;
 mod cluster;
 mod crashes;
 mod crd_rules;
@@ -8,6 +9,7 @@ mod ground;
 mod house;
 mod process;
 mod reconcile;
+mod rekey;
 mod rest;
 mod rights;
 mod running;

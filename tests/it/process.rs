@@ -137,6 +137,10 @@ impl Strongroom {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("a started process").id()
+    }
+
     /// SIGKILL: nothing is tidied up.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -147,7 +151,7 @@ impl Strongroom {
 
     /// SIGTERM, and its exit status.
     pub async fn stop(&mut self) -> ExitStatus {
-        let id = self.child.as_ref().expect("a started process").id().to_string();
+        let id = self.id().to_string();
         Command::new("kill").arg(&id).status().expect("kill");
         self.ended().await
     }

@@ -7,14 +7,10 @@ use async_trait::async_trait;
 
 use super::balance::Balance;
 use super::{damaged, in_order};
-use crate::app::body::{self, Body};
 use crate::app::keyring::Keyring;
-use crate::app::ports::{Alias, Beginning, HeadRow, Item, KeyService, KeyTable, RevisionRow, WrappedKey};
-use crate::domain::client::Client;
-use crate::domain::credential::Credential;
-use crate::domain::name::{RecordId, StoreId};
-use crate::domain::record::Class;
-use crate::domain::service::Service;
+use crate::app::ports::{Beginning, HeadRow, Item, KeyService, KeyTable, RevisionRow, WrappedKey};
+use crate::app::verify::indexed;
+use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
 /// The keys of a store that is not there yet.
@@ -75,7 +71,7 @@ impl Proof {
         let Some(head) = self.head.as_ref() else { return Err(damaged("a revision stands before its head")) };
         let opened = self.keyring.open_revision(&head.head, &row.stamp, &row.sealed);
         let plain = opened.map_err(|error| without_key(error, &head.head.name))?;
-        let (aliases, links) = indexes(head.head.class, &plain)?;
+        let (aliases, links) = indexed(head.head.class, &plain)?;
         if row.stamp.number != head.stamp.number {
             return Ok(());
         }
@@ -87,19 +83,6 @@ impl Proof {
             true => Ok(()),
             false => Err(damaged(format!("{} is not indexed as its content says", head.head.name))),
         }
-    }
-}
-
-/// By which a body is found besides its name.
-fn indexes(class: Class, plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
-    fn of<B: Body>(plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
-        let body: B = body::decode(plain)?;
-        Ok((body.aliases(), body.links()))
-    }
-    match class {
-        Class::Credential => of::<Credential>(plain),
-        Class::Service => of::<Service>(plain),
-        Class::Client => of::<Client>(plain),
     }
 }
 

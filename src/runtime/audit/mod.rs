@@ -1,0 +1,146 @@
+//! `strongroom audit`: whether the record of what was done is whole, and its last lines. Works beside a
+//! running server: the store is read at one moment, and the journals as far as they were written then.
+
+mod journals;
+mod noted;
+mod tail;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod writes;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::adapters::store::SqliteStore;
+use crate::app::alarm::Alarm;
+use crate::app::keyring::Keyring;
+use crate::app::ledger::Ledger;
+use crate::app::ports::{Snapshot, Store};
+use crate::app::verify::{self, Verified};
+use crate::config::{AuditCommand, Settings};
+use crate::domain::Error;
+use crate::runtime::foundation::{Ground, open_store};
+use crate::runtime::rekey::Progress;
+use crate::runtime::{foundation, settle, threads};
+use walk::Findings;
+
+const SAY_AGAIN: Duration = Duration::from_secs(5);
+
+pub fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AuditCommand::Verify(given) => {
+            let settings = settle(given)?;
+            require_store(&settings)?;
+            threads()?.block_on(verify(&settings))
+        }
+        AuditCommand::Tail { lines, follow, given } => {
+            let settings = settle(given)?;
+            require_store(&settings)?;
+            let store = open_store(&settings, &Alarm::default())?;
+            threads()?.block_on(tail::tail(&store, &settings.audit_dir, lines, follow))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Makes nothing where there is nothing.
+fn require_store(settings: &Settings) -> anyhow::Result<()> {
+    let database = foundation::database(settings);
+    if !database.exists() {
+        bail!("there is no store: {} does not exist", database.display());
+    }
+    Ok(())
+}
+
+async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
+    let Ground { store, keyring, .. } = Ground::of_existing(settings).await?;
+    let mut findings = Findings::default();
+    let summary = look_at_all(&store, &keyring, settings, &mut findings).await?;
+    for said in &findings.said {
+        println!("{said}");
+    }
+    if findings.count > 0 {
+        println!("FAILED: {} found", findings.count);
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("{summary}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The store first: what it knows of the journals was in them before.
+async fn look_at_all(
+    store: &SqliteStore,
+    keyring: &Keyring,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> anyhow::Result<String> {
+    let mut snapshot = store.snapshot().await?;
+    let Some(ledger) = snapshot.ledger().await? else { bail!("the store has no ledger: its first row was taken away") };
+    // After the snapshot: what it holds is under keys that are there by now.
+    keyring.reload().await?;
+    let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
+    drop(snapshot);
+    let journals = journals::check(
+        &settings.audit_dir,
+        &told.anchors,
+        told.elsewhere,
+        keyring,
+        findings,
+        &mut progress("lines of journals"),
+    )?;
+    println!("writes    {} records", told.records);
+    println!("journals  {} records in {} files, {} not sealed", journals.records, journals.files, journals.unsealed);
+    println!("records   {} with {} revisions", records.records, records.revisions);
+    journals.remarks.iter().for_each(|remark| println!("note      {remark}"));
+    let hash: String = ledger.position.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!(
+        "ok: {} records of audit, {} records, chain head {} {hash}",
+        told.records + journals.records,
+        records.records,
+        ledger.position.number
+    ))
+}
+
+/// A table that cannot be read is a finding, and no reason not to look at the rest.
+async fn look_at_store(
+    snapshot: &mut dyn Snapshot,
+    ledger: &Ledger,
+    keyring: &Keyring,
+    findings: &mut Findings,
+) -> (writes::Told, Verified) {
+    let told = writes::check(snapshot, ledger, keyring, findings, &mut progress("records of writes")).await;
+    let mut told = told.unwrap_or_else(|error| {
+        findings.add(unreadable("writes", &error));
+        writes::Told::default()
+    });
+    let latest = std::mem::take(&mut told.latest);
+    if let Err(error) = noted::check(snapshot, latest, findings).await {
+        findings.add(unreadable("records", &error));
+    }
+    let shown = Progress::default();
+    let verified = verify::verify(snapshot, keyring, &|seen, total| shown.show(seen, total)).await;
+    let verified = verified.unwrap_or_else(|error| {
+        findings.add(unreadable("records", &error));
+        Verified::default()
+    });
+    verified.findings.iter().for_each(|finding| findings.add(format!("records: {finding}")));
+    (told, verified)
+}
+
+fn unreadable(what: &str, error: &Error) -> String {
+    format!("{what}: cannot be read: {error} {}", error.detail().unwrap_or_default())
+}
+
+/// Says how far it is when it takes long.
+fn progress(what: &'static str) -> impl FnMut(u64) {
+    let mut said = Instant::now();
+    move |done| {
+        if said.elapsed() >= SAY_AGAIN {
+            eprintln!("{done} {what}");
+            said = Instant::now();
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `strongroom rekey`: new data keys, and another root key, while servers run on the store.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::adapters::kms::local::KeyFile;
+use crate::adapters::system::SystemEntropy;
+use crate::app::App;
+use crate::app::alarm::Alarm;
+use crate::config::Settings;
+use crate::runtime::{foundation, threads};
+
+pub fn run(settings: &Settings, to_key_file: Option<&Path>, retire_other_roots: bool) -> anyhow::Result<ExitCode> {
+    threads()?.block_on(async {
+        let alarm = Alarm::default();
+        let app = foundation::open(settings, None, &alarm).await?;
+        if retire_other_roots {
+            return retire(&app).await;
+        }
+        if let Some(path) = to_key_file {
+            let root = KeyFile::open_or_create(path, Arc::new(SystemEntropy::default()))?;
+            app.add_root(&root).await.context("wrapping the data keys")?;
+            println!("{} opens the store as well", path.display());
+        }
+        let shown = Progress::default();
+        let done = app.rekey(&|seen, total| shown.show(seen, total)).await.context("not finished; run it again")?;
+        if let Some(path) = to_key_file {
+            // The new data key was wrapped by the configured root only.
+            let root = KeyFile::open(path, Arc::new(SystemEntropy::default()))?;
+            app.add_root(&root).await.context("wrapping the data keys")?;
+        }
+        println!(
+            "data key {} is the only one{}: {} revisions and {} heads were sealed again, {} old keys retired",
+            done.epoch,
+            if done.resumed { ", an earlier run was taken up" } else { "" },
+            done.revisions,
+            done.heads,
+            done.retired,
+        );
+        if let Some(path) = to_key_file {
+            println!(
+                "next: set --key-file {} for every process and restart it, then run \
+                 `strongroom rekey --retire-other-roots` with the same setting",
+                path.display()
+            );
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn retire(app: &App) -> anyhow::Result<ExitCode> {
+    let own = app.root();
+    let others: Vec<String> = app.roots().await?.into_iter().filter(|root| *root != own).collect();
+    if others.is_empty() {
+        bail!("no other root key opens this store");
+    }
+    for root in others {
+        app.retire_root(&root).await?;
+        println!("{root} does not open the store any more; {own} does");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line a second, on standard error, for what takes longer.
+pub(super) struct Progress {
+    begun: Instant,
+    said: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { begun: Instant::now(), said: AtomicU64::new(0) }
+    }
+}
+
+impl Progress {
+    pub(super) fn show(&self, seen: u64, total: u64) {
+        let seconds = self.begun.elapsed().as_secs();
+        if self.said.swap(seconds, Ordering::Relaxed) == seconds {
+            return;
+        }
+        let rate = seen as f64 / self.begun.elapsed().as_secs_f64();
+        let left = Duration::from_secs_f64(total.saturating_sub(seen) as f64 / rate.max(1.0)).as_secs();
+        eprintln!("{seen} of {total} records, {rate:.0}/s, about {left} s left");
+    }
+}
