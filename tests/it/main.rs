@@ -2,6 +2,8 @@
 
 mod alone;
 mod audit;
+mod backup;
+mod canary;
 mod cluster;
 mod crashes;
 mod crd_rules;
