@@ -123,7 +123,7 @@ impl Town {
     }
 
     /// A token that the API server accepts.
-    pub async fn call_with_token(&self, canaries: &mut Canaries, street: &Street<'_>) {
+    pub async fn call_with_token(&self, canaries: &mut Canaries, street: &Street) {
         let mut account = ServiceAccount::default();
         account.metadata.name = Some("reader".into());
         let accounts = self.api::<ServiceAccount>();
