@@ -20,6 +20,7 @@ use strongroom::domain::secret::SecretText;
 use super::{Folder, House, back_up, digest, keyring, store};
 use crate::process::binary;
 
+/// `BACKUP_RECORDS` in the environment asks for another number.
 const RECORDS: usize = 10_000;
 const BATCH: usize = 500;
 /// Of the whole process; 10,000 records are 8 MB here, so that holding them all would not go unseen in a larger run.
@@ -54,10 +55,10 @@ fn append(keyring: &Keyring, entropy: &dyn Entropy, number: usize) -> Append {
     Append { row: Row { head, stamp, sealed, mac }, expected: None, aliases: body.aliases(), links: body.links() }
 }
 
-async fn populate(store: &Arc<SqliteStore>, keyring: &Arc<Keyring>) {
+async fn populate(store: &Arc<SqliteStore>, keyring: &Arc<Keyring>, records: usize) {
     let entropy = SystemEntropy::default();
-    for first in (0..RECORDS).step_by(BATCH) {
-        let appends = (first..first + BATCH).map(|number| append(keyring, &entropy, number));
+    for first in (0..records).step_by(BATCH) {
+        let appends = (first..records.min(first + BATCH)).map(|number| append(keyring, &entropy, number));
         let changes = appends.map(|append| (Change::Append(Box::new(append)), None)).collect();
         store.write(Write { changes, keyring: keyring.clone(), fence: None }).await.expect("written");
     }
@@ -65,12 +66,13 @@ async fn populate(store: &Arc<SqliteStore>, keyring: &Arc<Keyring>) {
 
 #[tokio::test]
 async fn ten_thousand_records_are_restored_in_seconds() {
+    let records = std::env::var("BACKUP_RECORDS").map_or(RECORDS, |text| text.parse().expect("a number"));
     let mut house = House::open().await;
     house.strongroom.stop().await;
     let data = house.strongroom.data.clone();
     {
         let store = store(&data);
-        populate(&store, &keyring(&store, &data).await).await;
+        populate(&store, &keyring(&store, &data).await, records).await;
     }
     let folder = Folder::with_key_of(&data);
     let file = folder.file("a");
@@ -92,7 +94,7 @@ async fn ten_thousand_records_are_restored_in_seconds() {
     let took = begun.elapsed();
     assert_eq!(digest(&super::done(&output)), digest(&said));
     println!(
-        "{RECORDS} records, {} MB: backed up in {backing_up:.1?}, restored and proven in {took:.1?}, at most {} MB of memory",
+        "{records} records, {} MB: backed up in {backing_up:.1?}, restored and proven in {took:.1?}, at most {} MB of memory",
         bytes >> 20,
         peak >> 20
     );
