@@ -10,6 +10,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use jiff::Timestamp;
 
 use crate::app::audit::{Event, Position};
+use crate::app::custody;
 use crate::app::ledger::Ledger;
 use crate::app::ports::{Change, KeyService, KeyTable, Mac, Store, WrappedKey, Write};
 use crate::app::sealing::derive_key;
@@ -241,8 +242,7 @@ impl Keyring {
     /// `Error::KeyReplaced`: another process may have added it; [`Keyring::reload`] finds out.
     pub(super) fn key(&self, epoch: u32) -> Result<Arc<DataKey>> {
         if self.locked.load(Ordering::Acquire) {
-            let detail = "the root key has not been reached for longer than is allowed".into();
-            return Err(Error::Unavailable { part: "the root key", detail });
+            return Err(custody::locked());
         }
         self.ring().keys.get(&epoch).cloned().ok_or(Error::KeyReplaced)
     }

@@ -222,6 +222,35 @@ pub trait Journal: Send + Sync {
     async fn note(&self, note: Note) -> Result<()>;
 }
 
+/// Where journals are kept that several machines write: chains of notes beside the records.
+#[async_trait]
+pub trait JournalTable: Send + Sync {
+    /// Adds to the end of a journal, which begins with its first notes. What is there already stays as it is, so that
+    /// the same may be added again by whoever does not know. False: others take this journal for over. Returns when no
+    /// end of this process can lose the notes, and says that this process lives, also without any.
+    async fn append(&self, journal: &str, notes: &[(Position, Note)]) -> Result<bool>;
+
+    /// Journals that are over without anybody having said so, and their last places: nothing is added to them from now
+    /// on, and they are given until [`close`](Self::close).
+    async fn left_behind(&self) -> Result<Vec<(String, Option<Position>)>>;
+
+    async fn close(&self, journals: &[String]) -> Result<()>;
+
+    async fn journals(&self) -> Result<Vec<KeptJournal>>;
+
+    /// Notes in their order, after the one with this number, at most `limit`.
+    async fn notes(&self, journal: &str, after: u64, limit: usize) -> Result<Vec<(Position, Note)>>;
+}
+
+/// A journal in a [`JournalTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptJournal {
+    pub name: String,
+    /// Its process has said so a moment ago.
+    pub is_live: bool,
+    pub is_closed: bool,
+}
+
 /// A data key, wrapped by a key service. Its epoch is named in what it seals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrappedKey {
@@ -241,7 +270,8 @@ pub trait KeyTable: Send + Sync {
     async fn data_keys(&self) -> Result<Vec<WrappedKey>>;
 }
 
-/// The root of trust: a local key file or a KMS. `context` is authenticated and must be the same again.
+/// The root of trust: a local key file or a KMS. `context` is text that is
+/// authenticated, not hidden, and must be the same again.
 #[async_trait]
 pub trait KeyService: Send + Sync {
     /// Which key wraps; the same for as long as that key exists, and nothing secret.

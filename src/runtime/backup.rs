@@ -11,21 +11,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::adapters::kms::local::KeyFile;
-use crate::adapters::store::SqliteStore;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::audit::{Event, Note};
 use crate::app::backup::{Proof, Reader, Totals, keyring_of, take};
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Books;
-use crate::app::ports::{
-    Beginning, Change, Clock, Item, KeyService, KeyTable, Snapshot, Store, Vacant, WrappedKey, Write,
-};
+use crate::app::ports::{Beginning, Change, Clock, Item, KeyService, Snapshot, WrappedKey, Write};
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::{self, Error};
-use crate::runtime::{foundation, threads};
+use crate::runtime::database::{self, Database};
+use crate::runtime::root_key::{self, Patience};
+use crate::runtime::threads;
 
 /// How often long work says how far it is.
 const SAY: Duration = Duration::from_secs(5);
@@ -33,12 +31,11 @@ const BUFFER: usize = 1 << 20;
 
 /// Where a backup goes: a file, or standard output for `-`.
 pub fn back_up(settings: &Settings, output: &Path) -> anyhow::Result<ExitCode> {
-    let database = foundation::database(settings);
-    if !database.exists() {
-        bail!("there is no store {}", database.display());
-    }
     threads()?.block_on(async {
-        let store = Arc::new(foundation::open_store(settings, &Alarm::default())?);
+        if !database::exists(settings).await? {
+            bail!("there is no store {}", database::name(settings));
+        }
+        let store = database::open(settings, &Alarm::default()).await?;
         note_backup(settings, &store, output).await?;
         let mut snapshot = store.snapshot().await.map_err(told)?;
         let id = store.store_id().await.map_err(told)?;
@@ -102,16 +99,16 @@ impl Drop for Draft {
 
 /// Recorded before it is made, in the chain of writes, which it then contains. Only who has the root key can
 /// sign that; who has not could as well copy the files, so the backup is made in any case.
-async fn note_backup(settings: &Settings, store: &Arc<SqliteStore>, output: &Path) -> anyhow::Result<()> {
-    let keyring = match root_key(settings) {
-        Ok(service) => Keyring::load(store.clone(), service).await,
+async fn note_backup(settings: &Settings, store: &Arc<dyn Database>, output: &Path) -> anyhow::Result<()> {
+    let keyring = match root_key(settings).await {
+        Ok(service) => Keyring::load(store.clone(), service).await.map_err(told),
         Err(error) => Err(error),
     };
     let keyring = match keyring {
         Ok(keyring) if keyring.current() > 0 => keyring,
         Ok(_) => bail!("there is nothing to back up: the store was never used"),
         Err(error) => {
-            eprintln!("not recorded in the audit, which takes the root key: {}", told(error));
+            eprintln!("not recorded in the audit, which takes the root key: {error:#}");
             return Ok(());
         }
     };
@@ -128,24 +125,21 @@ fn note(action: &str, file: &Path) -> Note {
 /// Into a store that has never been used.
 pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
     threads()?.block_on(async {
-        if foundation::database(settings).exists() {
-            foundation::open_store(settings, &Alarm::default())?.require_vacant().await.map_err(told)?;
+        if database::exists(settings).await? {
+            database::require_vacant(settings).await?;
         }
         let mut file = File::open(path).with_context(|| path.display().to_string())?;
         let proven = prove(settings, &file).await.with_context(|| path.display().to_string())?;
         let (beginning, last) = continued(&proven, note("restore", path)).map_err(told)?;
         file.rewind().with_context(|| path.display().to_string())?;
         let items = Again::new(file, proven.totals, last).map_err(told)?;
-        let store = foundation::open_store(settings, &Alarm::default())?
-            .fill(beginning, Box::new(items))
-            .await
-            .map_err(told)?;
-        let totals = read_back(&store).await?;
+        let store = database::fill(settings, beginning, Box::new(items)).await?;
+        let totals = read_back(store.as_ref()).await?;
         let expected = Totals { notes: proven.totals.notes + 1, ..proven.totals };
         if totals != expected {
             bail!("what is in the store now is not what is in the backup; do not use it");
         }
-        report(&mut io::stdout(), &format!("restored into {}", settings.data_dir.display()), &totals)?;
+        report(&mut io::stdout(), &format!("restored into the store {}", database::name(settings)), &totals)?;
         println!("proven with the root key: ledger, marks and {} sealed bodies", totals.revisions);
         Ok(ExitCode::SUCCESS)
     })
@@ -188,7 +182,7 @@ async fn keyring(settings: &Settings, beginning: &Beginning, keys: &[WrappedKey]
     roots.sort_unstable();
     roots.dedup();
     let wrapped = || format!("the backup's data keys are wrapped by {}", roots.join(" and by "));
-    let service = root_key(settings).map_err(told).with_context(wrapped)?;
+    let service = root_key(settings).await.with_context(wrapped)?;
     keyring_of(beginning.store, keys.to_vec(), service).await.map_err(told).with_context(wrapped)
 }
 
@@ -239,7 +233,7 @@ impl Iterator for Again {
 }
 
 /// What a backup of the restored store would say of it.
-async fn read_back(store: &SqliteStore) -> anyhow::Result<Totals> {
+async fn read_back(store: &dyn Database) -> anyhow::Result<Totals> {
     let mut snapshot = store.snapshot().await.map_err(told)?;
     let id = store.store_id().await.map_err(told)?;
     let read = take(snapshot.as_mut(), id, SystemClock.now(), io::sink(), &mut progress("read back")).await;
@@ -247,8 +241,8 @@ async fn read_back(store: &SqliteStore) -> anyhow::Result<Totals> {
 }
 
 /// Never makes one: a new root key opens nothing.
-fn root_key(settings: &Settings) -> domain::Result<Arc<dyn KeyService>> {
-    Ok(Arc::new(KeyFile::open(&settings.key_file, Arc::new(SystemEntropy::default()))?))
+async fn root_key(settings: &Settings) -> anyhow::Result<Arc<dyn KeyService>> {
+    root_key::open(settings, false, Arc::new(SystemEntropy::default()), &Patience::None).await
 }
 
 /// Speaks on standard error now and then, and not at all when it is quickly done.

@@ -4,12 +4,16 @@ mod audit;
 mod backup;
 mod check;
 mod client;
-mod foundation;
+mod database;
+pub mod foundation;
 mod journal;
 mod kubernetes;
+mod leadership;
+mod memory;
 mod operator;
 mod rekey;
 mod rest;
+mod root_key;
 mod serve;
 
 use std::process::ExitCode;
@@ -24,7 +28,7 @@ pub fn run(cli: Cli) -> ExitCode {
     // Lets FAILPOINTS in the environment end the process at a named step.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
-    match dispatch(cli.command) {
+    match memory::close().and_then(|()| dispatch(cli.command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("strongroom: {error:#}");

@@ -17,7 +17,7 @@ use super::read::Reading;
 const EXTENSION: &str = ".jsonl";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 pub(super) const WRITABLE: u32 = 0o600;
-const OVER: u32 = 0o400;
+pub(super) const OVER: u32 = 0o400;
 
 /// A journal file by its name, `<UTC time>-<chain in hexadecimal digits>.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,12 @@ pub struct JournalFile {
 
 pub(super) fn name(at: Timestamp, chain: &str) -> String {
     format!("{}-{chain}{EXTENSION}", at.strftime(TIME))
+}
+
+/// The chain in the name of a journal; `None` in all other names.
+pub(super) fn chain_of(name: &str) -> Option<String> {
+    let (_, chain) = name.strip_suffix(EXTENSION)?.split_once('-')?;
+    parse_hex::<16>(chain).map(|_| chain.to_owned())
 }
 
 pub(super) fn create(folder: &Path) -> io::Result<()> {
@@ -54,9 +60,8 @@ pub fn list(folder: &Path) -> io::Result<Vec<JournalFile>> {
     for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let parts = name.strip_suffix(EXTENSION).and_then(|stem| stem.split_once('-'));
-        if let Some((_, chain)) = parts.filter(|(_, chain)| parse_hex::<16>(chain).is_some()) {
-            files.push(JournalFile { chain: chain.to_owned(), path: entry.path(), name });
+        if let Some(chain) = chain_of(&name) {
+            files.push(JournalFile { chain, path: entry.path(), name });
         }
     }
     files.sort();

@@ -5,12 +5,14 @@
 //! that is cut short or taken away is missed, comes out as [`Anchor`]s. Knows nothing of what notes say.
 
 mod anchor;
+mod copy;
 mod desk;
 mod folder;
 mod line;
 mod own;
 mod page;
 mod read;
+mod table;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -24,10 +26,12 @@ use async_trait::async_trait;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 pub use anchor::{Anchor, Stage};
+pub use copy::{Copies, copy_out};
 pub use folder::{JournalFile, list};
 pub use line::{Line, parse_hex};
 pub use own::{End, Own, Seal};
 pub use read::{Piece, Reading};
+pub use table::{TableGround, TableJournal};
 pub use tail::Tail;
 
 use crate::app::alarm::Alarm;

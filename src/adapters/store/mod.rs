@@ -6,9 +6,11 @@
 #[cfg(test)]
 mod contract;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 pub use memory::{MemoryJournal, MemoryStore};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 use crate::app::audit::{Note, Position};

@@ -9,22 +9,27 @@ mod tests;
 mod walk;
 mod writes;
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 
-use crate::adapters::store::SqliteStore;
+use crate::adapters::journal::{Copies, copy_out};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
-use crate::app::ports::{Snapshot, Store};
+use crate::app::ports::Snapshot;
 use crate::app::verify::{self, Verified};
 use crate::config::{AuditCommand, Settings};
 use crate::domain::Error;
-use crate::runtime::foundation::{Ground, open_store};
+use crate::runtime::database::Database;
+use crate::runtime::foundation::Ground;
 use crate::runtime::rekey::Progress;
-use crate::runtime::{foundation, settle, threads};
+use crate::runtime::{database, settle, threads};
 use walk::Findings;
 
 const SAY_AGAIN: Duration = Duration::from_secs(5);
@@ -33,29 +38,82 @@ pub fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
     match command {
         AuditCommand::Verify(given) => {
             let settings = settle(given)?;
-            require_store(&settings)?;
             threads()?.block_on(verify(&settings))
         }
         AuditCommand::Tail { lines, follow, given } => {
             let settings = settle(given)?;
-            require_store(&settings)?;
-            let store = open_store(&settings, &Alarm::default())?;
-            threads()?.block_on(tail::tail(&store, &settings.audit_dir, lines, follow))?;
+            threads()?.block_on(async {
+                require_store(&settings).await?;
+                let store = database::open(&settings, &Alarm::default()).await?;
+                let journals = Journals::of(store.clone(), &settings).await?;
+                if follow && journals.are_copies() {
+                    bail!("--follow needs journals in files; those in a database are shown as they are now");
+                }
+                tail::tail(store.as_ref(), journals.folder(), lines, follow).await
+            })?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
 /// Makes nothing where there is nothing.
-fn require_store(settings: &Settings) -> anyhow::Result<()> {
-    let database = foundation::database(settings);
-    if !database.exists() {
-        bail!("there is no store: {} does not exist", database.display());
+async fn require_store(settings: &Settings) -> anyhow::Result<()> {
+    if !database::exists(settings).await? {
+        bail!("there is no store: {} does not exist", database::name(settings));
     }
     Ok(())
 }
 
+/// A folder of journals: the one they are kept in, or one into which they were copied.
+enum Journals {
+    Kept(PathBuf),
+    Copied(TempFolder, #[expect(dead_code, reason = "held for their locks")] Copies),
+}
+
+impl Journals {
+    async fn of(store: Arc<dyn Database>, settings: &Settings) -> anyhow::Result<Self> {
+        let Some(table) = store.journals() else { return Ok(Self::Kept(settings.audit_dir.clone())) };
+        let folder = TempFolder::make(&settings.data_dir)?;
+        let copies = copy_out(table.as_ref(), folder.path()).await?;
+        Ok(Self::Copied(folder, copies))
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Kept(folder) => folder,
+            Self::Copied(folder, _) => folder.path(),
+        }
+    }
+
+    fn are_copies(&self) -> bool {
+        matches!(self, Self::Copied(..))
+    }
+}
+
+/// Removed with what is in it.
+struct TempFolder(PathBuf);
+
+impl TempFolder {
+    fn make(beside: &Path) -> anyhow::Result<Self> {
+        let folder = beside.join(format!("journals-{}", std::process::id()));
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.with_context(|| format!("making {}", folder.display()))?;
+        Ok(Self(folder))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0); // what stays is a copy
+    }
+}
+
 async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
+    require_store(settings).await?;
     let Ground { store, keyring, .. } = Ground::of_existing(settings).await?;
     let mut findings = Findings::default();
     let summary = look_at_all(&store, &keyring, settings, &mut findings).await?;
@@ -72,7 +130,7 @@ async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
 
 /// The store first: what it knows of the journals was in them before.
 async fn look_at_all(
-    store: &SqliteStore,
+    store: &Arc<dyn Database>,
     keyring: &Keyring,
     settings: &Settings,
     findings: &mut Findings,
@@ -83,8 +141,9 @@ async fn look_at_all(
     keyring.reload().await?;
     let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
     drop(snapshot);
+    let kept = Journals::of(store.clone(), settings).await?;
     let journals = journals::check(
-        &settings.audit_dir,
+        kept.folder(),
         &told.anchors,
         told.elsewhere,
         keyring,

@@ -125,6 +125,12 @@ macro_rules! contract_of_vacant {
                 super::$rule(super::SqliteStore::open(&path, super::Alarm::default()).unwrap()).await;
             })*
         }
+        mod vacant_in_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $rule() {
+                super::$rule(super::in_a_new_database().await).await;
+            })*
+        }
     };
 }
 
