@@ -53,6 +53,21 @@ pub enum Command {
         #[command(flatten)]
         given: Given,
     },
+    /// Write a copy of the whole store into one file, also while a server runs on it; needs no key
+    Backup {
+        /// Where to; - is standard output. A file that is there is replaced by the complete new one
+        #[arg(long, short, value_name = "FILE", default_value = "strongroom.backup")]
+        output: PathBuf,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Put a backup into an empty store, with the root key that it was made under
+    Restore {
+        /// What `strongroom backup` wrote
+        file: PathBuf,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails

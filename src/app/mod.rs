@@ -4,6 +4,7 @@
 pub mod access;
 pub mod alarm;
 pub mod audit;
+pub mod backup;
 pub mod body;
 pub mod clients;
 pub mod credentials;

@@ -2,6 +2,8 @@
 
 mod alone;
 mod audit;
+mod backup;
+mod canary;
 mod cluster;
 #[path = "../crash/mod.rs"]
 mod crash;

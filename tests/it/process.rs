@@ -76,7 +76,7 @@ impl Strongroom {
             .args(["--webhook-listen", &format!("127.0.0.1:{}", self.webhook), "--webhook-name", "127.0.0.1"])
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .spawn()
             .expect("the binary");
