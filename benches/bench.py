@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import page
 import table
 from comparisons import COMPARISONS
 from servers import OpenBao, Strongroom, certificate
-from stage import ROOT, say, seen
+from stage import ROOT, NotSeen, say, seen
 
 
 class Bench:
@@ -76,6 +77,10 @@ def compare(bench, only):
             comparison(bench)
             for row in bench.rows[before:]:
                 say("  " + "  |  ".join(filter(None, row.cells())))
+    except Exception:
+        for server in servers:
+            say(f"the end of what {server.name} said:\n{server.said()}")
+        raise
     finally:
         for server in servers:
             server.stop()
@@ -109,4 +114,9 @@ def main():
 
 if __name__ == "__main__":
     os.umask(0o077)
-    main()
+    # Ended from outside, it still takes its servers along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+    try:
+        main()
+    except NotSeen as missing:
+        sys.exit(f"not measured: {missing}")

@@ -85,6 +85,10 @@ class Server:
             text = answer.read()
         return json.loads(text) if text.strip() else None
 
+    def said(self):
+        log = self.work / "log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.exists() else ""
+
     def check_alive(self):
         if (code := self.process.poll()) is not None:
             raise NotSeen(f"{self.name} ended with {code}; its log is {self.work / 'log'}")
