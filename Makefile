@@ -10,7 +10,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo measure torture bench test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -39,13 +39,20 @@ manifests: tools check-generated
 units: tools
 	@echo '== tests (about 6 min to build the first time)'
 	$(CLUSTER) build test
-	@tests/peers/postgres/find > /dev/null
 	$(PEERS) kms
+	@tests/peers/postgres/find > /dev/null
 	cargo test --locked --features failpoints
+
+torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes
+	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes'
+	TORTURE=1 cargo test --locked --features failpoints --test it crash:: -- --nocapture --test-threads=1
 
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
 	$(CLUSTER) build control-plane
 	@python3 tests/demo/measure.py
+
+bench: tools ## beside OpenBao: a table, and docs/benchmarks.md; QUICK=1 for 2 minutes, MILLION=1 for a large store
+	@python3 benches/bench.py $(if $(QUICK),--quick) $(if $(MILLION),--million)
 
 fmt: tools ## formats the code
 	cargo fmt

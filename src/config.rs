@@ -53,6 +53,21 @@ pub enum Command {
         #[command(flatten)]
         given: Given,
     },
+    /// Write a copy of the whole store into one file, also while a server runs on it; needs no key
+    Backup {
+        /// Where to; - is standard output. A file that is there is replaced by the complete new one
+        #[arg(long, short, value_name = "FILE", default_value = "strongroom.backup")]
+        output: PathBuf,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Put a backup into an empty store, with the root key that it was made under
+    Restore {
+        /// What `strongroom backup` wrote
+        file: PathBuf,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails
@@ -97,6 +112,14 @@ pub enum AuditCommand {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaderElection {
+    Auto,
+    On,
+    Off,
 }
 
 /// What was given, on the command line, in the environment or in the file. Nothing is required.
@@ -189,6 +212,19 @@ pub struct Given {
     #[arg(long, env = "STRONGROOM_TOKEN_AUDIENCE", value_name = "NAME")]
     pub token_audience: Option<String>,
 
+    /// Whether the processes on one store agree on one that runs the controllers, by a Lease in the cluster; auto: if they
+    /// can be on several machines [default: auto]
+    #[arg(long, env = "STRONGROOM_LEADER_ELECTION", value_name = "WHEN")]
+    pub leader_election: Option<LeaderElection>,
+
+    /// Namespace of that Lease [default: the pod's own, else strongroom-system]
+    #[arg(long, env = "STRONGROOM_LEASE_NAMESPACE", value_name = "NAME")]
+    pub lease_namespace: Option<String>,
+
+    /// How long others wait after a leader's last sign of life. Shorter ones are for tests: they cost the API server more
+    #[arg(long, env = "STRONGROOM_LEASE_DURATION", value_name = "DURATION", hide = true)]
+    pub lease_duration: Option<String>,
+
     /// How long the record of a deleted resource is kept, unless the resource says so itself, such as
     /// 720h [default: 720h]
     #[arg(long, env = "STRONGROOM_RETAIN_FOR", value_name = "DURATION")]
@@ -254,6 +290,9 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     pub kube_context: Option<String>,
     pub token_audience: String,
+    pub leader_election: bool,
+    pub lease_namespace: Option<String>,
+    pub lease: Duration,
     pub retain_for: SignedDuration,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -283,7 +322,8 @@ impl Given {
         stronger!(
             data_dir database key_file audit_dir kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
             tls_key tls_name webhook_listen webhook_name
-            webhook_config admin_listen kube_context token_audience retain_for log_level log_format
+            webhook_config admin_listen kube_context token_audience leader_election lease_namespace lease_duration
+            retain_for log_level log_format
         )
     }
 }
@@ -339,6 +379,14 @@ impl TryFrom<Given> for Settings {
             admin_listen: given.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             kube_context: given.kube_context,
             token_audience: given.token_audience.unwrap_or_else(|| "strongroom.dev".into()),
+            // The embedded store is one machine's: its single process need not write anything to be the leader.
+            leader_election: match given.leader_election.unwrap_or(LeaderElection::Auto) {
+                LeaderElection::Auto => given.database.is_some(),
+                LeaderElection::On => true,
+                LeaderElection::Off => false,
+            },
+            lease_namespace: given.lease_namespace,
+            lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
             log_level: given.log_level.unwrap_or_else(|| "info".into()),
             log_format: given.log_format.unwrap_or(LogFormat::Text),
@@ -434,6 +482,15 @@ fn names(flag: &str, given: Option<&[String]>, default: &[&str]) -> Result<Vec<A
         AlternativeName::parse(text).ok_or_else(|| Refused(format!("{flag}: {text:?} is no host name or address")))
     };
     texts.iter().map(parse).collect()
+}
+
+/// The API counts whole seconds.
+fn lease(text: &str) -> Result<Duration, Refused> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    match parsed {
+        Some(duration) if duration.as_secs() >= 1 && duration.subsec_nanos() == 0 => Ok(duration),
+        _ => refuse(format!("--lease-duration: {text:?} is no duration such as 15s")),
+    }
 }
 
 fn retain_for(text: &str) -> Result<SignedDuration, Refused> {

@@ -54,6 +54,19 @@ impl Keyring {
         entropy: &dyn Entropy,
         now: Timestamp,
     ) -> Result<Arc<Self>> {
+        let keyring = Self::load(table, service).await?;
+        if keyring.ring().keys.is_empty() {
+            match keyring.add_epoch(store, entropy, now).await {
+                // Another first start was faster: its key is the store's.
+                Ok(_) | Err(Error::Conflict(Conflict::Exists { .. })) => keyring.reload().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(keyring)
+    }
+
+    /// Unwraps the data keys that there are, and makes none.
+    pub async fn load(table: Arc<dyn KeyTable>, service: Arc<dyn KeyService>) -> Result<Arc<Self>> {
         let keyring = Arc::new(Self {
             store: table.store_id().await?,
             table,
@@ -63,13 +76,6 @@ impl Keyring {
             loading: tokio::sync::Mutex::default(),
         });
         keyring.reload().await?;
-        if keyring.ring().keys.is_empty() {
-            match keyring.add_epoch(store, entropy, now).await {
-                // Another first start was faster: its key is the store's.
-                Ok(_) | Err(Error::Conflict(Conflict::Exists { .. })) => keyring.reload().await?,
-                Err(error) => return Err(error),
-            }
-        }
         Ok(keyring)
     }
 

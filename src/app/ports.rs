@@ -150,6 +150,9 @@ pub trait Snapshot: Send {
     /// `None` in a store without its first key.
     async fn ledger(&mut self) -> Result<Option<Ledger>>;
 
+    /// As they were at that moment, in the order of epochs and roots: what is sealed opens with no others.
+    async fn keys(&mut self) -> Result<Vec<WrappedKey>>;
+
     /// Heads at their current revisions, released ones included, in the order of ids, after `after`.
     async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>>;
 
@@ -175,6 +178,40 @@ pub struct RevisionRow {
     pub id: RecordId,
     pub stamp: Stamp,
     pub sealed: Sealed,
+}
+
+/// What a store takes on when it is put in place of another: the id that every body is bound to, and the
+/// signed ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    pub store: StoreId,
+    pub ledger: Ledger,
+}
+
+/// Everything else of a store, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Key(WrappedKey),
+    /// Comes directly before its revisions.
+    Head(Box<HeadRow>),
+    Revision(Box<RevisionRow>),
+    Note(Position, Note),
+}
+
+/// Read from somewhere as they are asked for: bounded memory, whatever their number.
+pub type Items = Box<dyn Iterator<Item = Result<Item>> + Send>;
+
+/// A store that nobody has used yet, which becomes the copy of another. Whether the items are what they
+/// should be was judged before; they are stored as they come, and neither keys nor a keyring are needed.
+#[async_trait]
+pub trait Vacant: Send + Sync + Sized {
+    /// Refuses, saying what is in it, unless there is no data key, no record and no audit record.
+    async fn require_vacant(&self) -> Result<()>;
+
+    /// Takes on the beginning and all items in one transaction that also requires it to be vacant. An item
+    /// that is an error, or a process that ends, leaves the store as empty as it was. Gives the store as it
+    /// is opened anew: it has another id now.
+    async fn fill(self, beginning: Beginning, items: Items) -> Result<Self>;
 }
 
 /// Where reads and denials are recorded, in an order of its own.

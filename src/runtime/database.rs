@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use crate::adapters::store::{PostgresStore, SqliteStore};
 use crate::app::alarm::Alarm;
-use crate::app::ports::{JournalTable, KeyTable, Store};
+use crate::app::ports::{Beginning, Items, JournalTable, KeyTable, Store, Vacant};
 use crate::config::Settings;
 use crate::domain::Error;
 
@@ -39,6 +39,30 @@ pub async fn open(settings: &Settings, alarm: &Alarm) -> anyhow::Result<Arc<dyn 
             Arc::new(PostgresStore::open(url).await.map_err(explained).with_context(opening)?)
         }
         None => Arc::new(SqliteStore::open(&file(settings), alarm.clone()).map_err(explained).with_context(opening)?),
+    })
+}
+
+/// Refuses a store that has been used.
+pub async fn require_vacant(settings: &Settings) -> anyhow::Result<()> {
+    let vacant = match &settings.database {
+        Some(url) => PostgresStore::open(url).await.map_err(explained)?.require_vacant().await,
+        None => SqliteStore::open(&file(settings), Alarm::default()).map_err(explained)?.require_vacant().await,
+    };
+    vacant.map_err(explained).with_context(|| name(settings))
+}
+
+/// Makes a store the copy of another.
+pub async fn fill(settings: &Settings, beginning: Beginning, items: Items) -> anyhow::Result<Arc<dyn Database>> {
+    Ok(match &settings.database {
+        Some(url) => {
+            make_data_dir(settings)?;
+            let store = PostgresStore::open(url).await.map_err(explained)?;
+            Arc::new(store.fill(beginning, items).await.map_err(explained)?)
+        }
+        None => {
+            let store = SqliteStore::open(&file(settings), Alarm::default()).map_err(explained)?;
+            Arc::new(store.fill(beginning, items).await.map_err(explained)?)
+        }
     })
 }
 

@@ -1,12 +1,14 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
 mod audit;
+mod backup;
 mod check;
 mod client;
 mod database;
-mod foundation;
+pub mod foundation;
 mod journal;
 mod kubernetes;
+mod leadership;
 mod memory;
 mod operator;
 mod rekey;
@@ -46,6 +48,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rekey { to_key_file, retire_other_roots, given } => {
             rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
         }
+        Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
+        Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());

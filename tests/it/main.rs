@@ -2,12 +2,17 @@
 
 mod alone;
 mod audit;
+mod backup;
+mod canary;
 mod cluster;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod crashes;
 mod crd_rules;
 mod ground;
 mod house;
 mod kms;
+mod leader;
 mod memory;
 mod postgres;
 mod process;

@@ -70,7 +70,7 @@ pub fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
         return None;
     }
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = (value(pair[0])? << 4 | value(pair[1])?) as u8;
+        *byte = ((value(pair[0])? << 4) | value(pair[1])?) as u8;
     }
     Some(bytes)
 }

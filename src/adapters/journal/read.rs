@@ -49,7 +49,7 @@ impl Reading {
     }
 
     /// `None` at the end; what then stands behind the last line end is torn.
-    pub fn next(&mut self) -> io::Result<Option<Piece>> {
+    pub fn next_piece(&mut self) -> io::Result<Option<Piece>> {
         self.buffer.clear();
         self.at += self.lines.read_until(b'\n', &mut self.buffer)? as u64;
         Ok(self.buffer.strip_suffix(b"\n").map(|line| match parse(line) {
@@ -130,7 +130,7 @@ mod tests {
         let file = file(&text);
         let mut reading = Reading::open(file.path()).unwrap();
         let mut seen = Vec::new();
-        while let Some(piece) = reading.next().unwrap() {
+        while let Some(piece) = reading.next_piece().unwrap() {
             seen.push(matches!(piece, Piece::Line(_)));
         }
         assert_eq!(seen, [true, true, false, true]);

@@ -77,7 +77,7 @@ fn read(file: &JournalFile) -> Vec<Line> {
     let mut reading = Reading::open(&file.path).unwrap();
     let mut at = chain_start(&file.chain);
     let mut lines = Vec::new();
-    while let Some(piece) = reading.next().unwrap() {
+    while let Some(piece) = reading.next_piece().unwrap() {
         let Piece::Line(line) = piece else { panic!("a strange line in {}", file.name) };
         if let Some(own) = Own::parse(&line.note) {
             let mac = own.unwrap().seal().mac().unwrap();
@@ -173,7 +173,7 @@ fn the_next_start_names_what_a_crash_left_and_leaves_it_as_it_is() {
         assert_eq!((fs::read(&crashed.path).unwrap(), mode(&crashed.path)), (before, 0o400));
         // Once is enough.
         let (again, _anchors) = place.open(SLOW);
-        let newest = place.files().into_iter().filter(|file| ![&crashed, &next].contains(&file)).next().unwrap();
+        let newest = place.files().into_iter().find(|file| ![&crashed, &next].contains(&file)).unwrap();
         assert!(matches!(&owns(&read(&newest))[..], [Own::Opened { after, .. }] if after.is_empty()));
         drop((journal, again));
         fs::remove_dir_all(place.path()).unwrap();

@@ -163,6 +163,25 @@ fn require_next(append: &Append) -> Result<()> {
     Err(Error::internal(format!("record {}: revision {given} where {next} is next", append.row.head.id)))
 }
 
+/// What keeps a store from being filled.
+struct Contents {
+    data_keys: u64,
+    records: u64,
+    notes: u64,
+}
+
+impl Contents {
+    fn require_none(&self) -> Result<()> {
+        let Self { data_keys, records, notes } = self;
+        if data_keys + records + notes == 0 {
+            return Ok(());
+        }
+        let holds = format!("{data_keys} data keys, {records} records and {notes} audit records");
+        let message = format!("the store is not empty: it holds {holds}; choose another");
+        Err(Error::Awaiting { reason: "NotEmpty", message })
+    }
+}
+
 fn described(head: &Head) -> String {
     format!("{} {}", head.class.singular(), head.name)
 }

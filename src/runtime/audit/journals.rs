@@ -125,7 +125,7 @@ fn walk(
     };
     let mut odd: Vec<String> = Vec::new();
     let mut strange = 0;
-    while let Some(piece) = reading.next()? {
+    while let Some(piece) = reading.next_piece()? {
         let Piece::Line(line) = piece else {
             strange += 1;
             continue;

@@ -49,7 +49,7 @@ fn write(journal: &FileJournal, from: u32, count: u32) {
 fn lines(path: &Path) -> Vec<Line> {
     let mut reading = Reading::open(path).unwrap();
     let mut all = Vec::new();
-    while let Some(Piece::Line(line)) = reading.next().unwrap() {
+    while let Some(Piece::Line(line)) = reading.next_piece().unwrap() {
         all.push(line);
     }
     all

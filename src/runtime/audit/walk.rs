@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_once_and_the_walk_goes_on() {
         let whole = chain(9);
-        let changes: [(fn(&mut Records), &[&str]); 8] = [
+        type Change = (fn(&mut Records), &'static [&'static str]);
+        let changes: [Change; 8] = [
             (|_| {}, &[]),
             (|all| drop(all.remove(3)), &["record 4 is missing"]),
             (|all| drop(all.drain(3..6)), &["records 4 to 6 are missing"]),

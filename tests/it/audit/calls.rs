@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::{Scene, verified};
 use crate::process::binary;
 
+/// Who with which password does what, how it is answered, and what is recorded.
+type Case<'a> = ((&'a str, &'a str), Method, String, Option<Value>, u16, Value);
+
 /// What is the same in each record that is asked for here.
 fn record(who: Option<&str>, action: &str, class: Option<&str>, name: Option<&str>, more: Value) -> Value {
     let mut expected = json!({"scheme": "basic", "from": "127.0.0.1", "action": action});
@@ -49,7 +52,7 @@ async fn every_call_leaves_exactly_one_record_and_no_value_in_it() {
     let denied = json!({"outcome": "denied"});
     let ops = ("ops", scene.password.as_str());
     let shop = ("shop", reader.as_str());
-    let cases: Vec<((&str, &str), Method, String, Option<Value>, u16, Value)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (ops, Method::GET, path.clone(), None, 200, record(Some("ops"), "read", credential, name, of_credential(1))),
         (
             ops,

@@ -2,6 +2,7 @@
 
 pub(super) mod history;
 mod ledger;
+mod vacant;
 
 use std::sync::Arc;
 

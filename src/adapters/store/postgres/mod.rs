@@ -14,6 +14,7 @@ mod schema;
 mod session;
 mod snapshot;
 mod transaction;
+mod vacant;
 mod writer;
 
 #[cfg(test)]
@@ -48,7 +49,10 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Connects, and brings the schema up to date.
     pub async fn open(url: &SecretText) -> Result<Self> {
-        let dialer = Dialer::new(url)?;
+        Self::start(Dialer::new(url)?).await
+    }
+
+    async fn start(dialer: Dialer) -> Result<Self> {
         let mut session = dialer.dial().await?;
         schema::migrate(&mut session).await?;
         let id = schema::store_id(&mut session.connection).await?;

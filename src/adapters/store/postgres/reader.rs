@@ -1,7 +1,7 @@
 //! Look-ups and lists: one prepared statement each, on a session of the pool.
 
 use jiff::Timestamp;
-use sqlx::postgres::PgArguments;
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::types::Uuid;
 use sqlx::{Postgres, query};
@@ -24,7 +24,7 @@ const LIST: &str = select_current!("r.class = $1 AND r.released_at IS NULL ORDER
 const LIST_AFTER: &str =
     select_current!("r.class = $1 AND r.released_at IS NULL AND r.name_key > $3 ORDER BY r.name_key LIMIT $2");
 const DUE: &str = select_current!("r.purge_at <= $1 ORDER BY r.purge_at LIMIT $2");
-const DATA_KEYS: &str = "SELECT epoch, root, wrapped FROM strongroom.data_keys ORDER BY epoch, root";
+pub(super) const DATA_KEYS: &str = "SELECT epoch, root, wrapped FROM strongroom.data_keys ORDER BY epoch, root";
 
 pub(super) async fn find(pool: &Pool, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
     let class = row::class_number(class);
@@ -60,10 +60,11 @@ pub(super) async fn due(pool: &Pool, now: Timestamp, limit: usize) -> Result<Vec
 
 pub(super) async fn data_keys(pool: &Pool) -> Result<Vec<WrappedKey>> {
     let rows = pool.read(|| query(DATA_KEYS)).await?;
-    let key = |columns| {
-        Ok(WrappedKey { epoch: row::number(columns, 0)?, root: row::get(columns, 1)?, wrapped: row::get(columns, 2)? })
-    };
-    rows.iter().map(key).collect()
+    rows.iter().map(wrapped_key).collect()
+}
+
+pub(super) fn wrapped_key(columns: &PgRow) -> Result<WrappedKey> {
+    Ok(WrappedKey { epoch: row::number(columns, 0)?, root: row::get(columns, 1)?, wrapped: row::get(columns, 2)? })
 }
 
 async fn select<'q>(pool: &Pool, statement: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<Vec<Row>> {

@@ -72,6 +72,11 @@ async fn version(connection: &mut PgConnection) -> sqlx::Result<String> {
     Ok(String::from_utf8_lossy(&version).into_owned())
 }
 
+/// For a store that becomes the copy of another.
+pub(super) async fn adopt(connection: &mut PgConnection, id: StoreId) -> sqlx::Result<()> {
+    sqlx::query(WRITE).bind(STORE_ID).bind(id.bytes().as_slice()).execute(connection).await.map(drop)
+}
+
 pub(super) async fn exists(connection: &mut PgConnection) -> Result<bool> {
     let found = sqlx::query(EXISTS).persistent(false).fetch_one(connection).await;
     found.and_then(|columns| columns.try_get(1)).map_err(|fault| fault::refused(&fault))

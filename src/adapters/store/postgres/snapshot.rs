@@ -6,12 +6,12 @@ use sqlx::types::Uuid;
 use sqlx::{Executor, Row, query};
 
 use super::fault;
-use super::reader::at_most;
+use super::reader::{DATA_KEYS, at_most, wrapped_key};
 use super::row::{self, head_columns};
 use super::session::{Dialer, Session};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::Ledger;
-use crate::app::ports::{Alias, HeadRow, RevisionRow, Snapshot};
+use crate::app::ports::{Alias, HeadRow, RevisionRow, Snapshot, WrappedKey};
 use crate::domain::name::{RecordId, Revision};
 use crate::domain::{Error, Result};
 
@@ -61,6 +61,11 @@ impl Snapshot for Moment {
     async fn ledger(&mut self) -> Result<Option<Ledger>> {
         let columns = query(LEDGER).fetch_one(self.connection()).await.map_err(|fault| fault::refused(&fault))?;
         row::ledger(&columns)
+    }
+
+    async fn keys(&mut self) -> Result<Vec<WrappedKey>> {
+        let found = query(DATA_KEYS).fetch_all(self.connection()).await.map_err(|fault| fault::refused(&fault))?;
+        found.iter().map(wrapped_key).collect()
     }
 
     async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>> {
