@@ -51,7 +51,7 @@ async fn what_cannot_be_found_out_is_neither_success_nor_refusal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_every_cut_commit_is_done_once() {
     let (vault, wire, ..) = vault().await;
-    let load = Load::start(&[vault.clone()]);
+    let load = Load::start(std::slice::from_ref(&vault));
     for how in [Cut::Before, Cut::Behind, Cut::Late].into_iter().cycle().take(9) {
         load.go_on_for(50).await;
         let before = wire.cuts();
@@ -68,7 +68,7 @@ async fn under_load_every_cut_commit_is_done_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_partition_writes_go_on_and_nothing_is_lost() {
     let (vault, wire, ..) = vault().await;
-    let load = Load::start(&[vault.clone()]);
+    let load = Load::start(std::slice::from_ref(&vault));
     let mut slowest = Duration::ZERO;
     let brief = (1..=rounds(6, 199)).map(|round| Duration::from_millis(50 + round as u64 * 977 % 2_000));
     for length in brief.chain([Duration::from_secs(16)]) {

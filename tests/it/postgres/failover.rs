@@ -16,7 +16,7 @@ async fn what_was_acknowledged_survives_the_primary() {
         primary.await_standby("second");
         let hosts = format!("127.0.0.1:{},127.0.0.1:{}", primary.port(), standby.port());
         let vault = Vault::open(&format!("postgres://tests@{hosts}/postgres"), &root).await;
-        let load = Load::start(&[vault.clone()]);
+        let load = Load::start(std::slice::from_ref(&vault));
         load.go_on_for(300).await;
         primary.kill();
         standby.promote();
@@ -44,7 +44,7 @@ async fn what_was_acknowledged_survives_restarts_and_crashes_of_the_server() {
     let server = Server::start(&[]);
     let root = Root::new();
     let vault = Vault::open(&server.url("postgres"), &root).await;
-    let load = Load::start(&[vault.clone()]);
+    let load = Load::start(std::slice::from_ref(&vault));
     let rounds = rounds(2, 50);
     for _ in 0..rounds {
         load.go_on_for(200).await;

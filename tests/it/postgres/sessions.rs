@@ -19,7 +19,7 @@ async fn terminated_sessions_cost_neither_writes_nor_places() {
     let root = Root::new();
     let vault = Vault::open(&url, &root).await;
     let (_, places) = vault.store.readers_at_rest();
-    let load = Load::start(&[vault.clone()]);
+    let load = Load::start(std::slice::from_ref(&vault));
     let readers: Vec<_> = (0..16).map(|writer| tokio::spawn(read_on(vault.clone(), writer))).collect();
     let rounds = rounds(50, 1_000);
     let mut terminated = 0;
