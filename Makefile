@@ -4,12 +4,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export CLUSTER_BIN ?= $(CURDIR)/target/cluster/bin
 CLUSTER := tests/cluster/cluster
+PEERS := tests/peers/peers
 # The integration tests and the manifests have a control plane each, so that neither waits for the other.
 MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure test lint units manifests bench fmt generate check-generated image clean tools
+.PHONY: help run demo measure torture bench test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -38,7 +39,13 @@ manifests: tools check-generated
 units: tools
 	@echo '== tests (about 6 min to build the first time)'
 	$(CLUSTER) build test
+	$(PEERS) kms
+	@tests/peers/postgres/find > /dev/null
 	cargo test --locked --features failpoints
+
+torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes
+	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes'
+	TORTURE=1 cargo test --locked --features failpoints --test it crash:: -- --nocapture --test-threads=1
 
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
 	$(CLUSTER) build control-plane

@@ -1,6 +1,7 @@
 //! Settings: from flags, the environment and a YAML file, in that order of strength, as parsed types.
 //! Reads the file and the environment's names when asked; opens nothing else.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::domain::authority::AlternativeName;
+use crate::domain::secret::SecretText;
 
 const ENVIRONMENT: &str = "STRONGROOM_";
 
@@ -35,6 +37,11 @@ pub enum Command {
         #[command(subcommand)]
         command: ClientCommand,
     },
+    /// Look at the record of every read, write and denial
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Replace the data keys, or the root key, while servers run on the store; may be ended and run again
     Rekey {
         /// Wrap the data keys with this key file as well, made if it is not there
@@ -43,6 +50,21 @@ pub enum Command {
         /// Let no root key but the configured one open the store any more; replaces no data key
         #[arg(long, conflicts_with = "to_key_file")]
         retire_other_roots: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Write a copy of the whole store into one file, also while a server runs on it; needs no key
+    Backup {
+        /// Where to; - is standard output. A file that is there is replaced by the complete new one
+        #[arg(long, short, value_name = "FILE", default_value = "strongroom.backup")]
+        output: PathBuf,
+        #[command(flatten)]
+        given: Given,
+    },
+    /// Put a backup into an empty store, with the root key that it was made under
+    Restore {
+        /// What `strongroom backup` wrote
+        file: PathBuf,
         #[command(flatten)]
         given: Given,
     },
@@ -68,11 +90,36 @@ pub enum ClientCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Find what was removed, changed or reordered; also while a server runs
+    Verify(Given),
+    /// Print the last records as JSON lines
+    Tail {
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 10)]
+        lines: usize,
+        /// Go on with what is recorded from now on
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LeaderElection {
+    Auto,
+    On,
+    Off,
 }
 
 /// What was given, on the command line, in the environment or in the file. Nothing is required.
@@ -88,9 +135,36 @@ pub struct Given {
     #[arg(long, env = "STRONGROOM_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
+    /// PostgreSQL database instead of a file in --data-dir, for several replicas:
+    /// postgres://user:password@host/name?sslmode=verify-full; several hosts with commas between them. A password is
+    /// better given in the environment or in PGPASSWORD than on the command line
+    #[arg(long, env = "STRONGROOM_DATABASE", hide_env_values = true, value_name = "URL", value_parser = secret)]
+    #[serde(deserialize_with = "read_secret")]
+    pub database: Option<SecretText>,
+
     /// Local root key, made with mode 0400 on first start [default: <data-dir>/strongroom.key]
     #[arg(long, env = "STRONGROOM_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+
+    /// Folder of the journals of reads and denials [default: <data-dir>/audit]
+    #[arg(long, env = "STRONGROOM_AUDIT_DIR", value_name = "DIR")]
+    pub audit_dir: Option<PathBuf>,
+    /// AWS KMS key instead of a key file: ARN, id or alias. Never made, only used
+    #[arg(long, env = "STRONGROOM_KMS_KEY", value_name = "KEY")]
+    pub kms_key: Option<String>,
+
+    /// Where AWS KMS answers, such as a VPC endpoint; https unless it is on loopback [default: the region's]
+    #[arg(long, env = "STRONGROOM_KMS_ENDPOINT", value_name = "URL")]
+    pub kms_endpoint: Option<String>,
+
+    /// Region of --kms-key [default: the one in its ARN, else the AWS configuration's]
+    #[arg(long, env = "STRONGROOM_KMS_REGION", value_name = "REGION")]
+    pub kms_region: Option<String>,
+
+    /// How long a running server goes on without an answer of AWS KMS, before it locks what is sealed, such
+    /// as 24h [default: 24h]
+    #[arg(long, env = "STRONGROOM_KMS_OUTAGE_LIMIT", value_name = "DURATION")]
+    pub kms_outage_limit: Option<String>,
 
     /// Address of the REST server [default: 127.0.0.1:8443]
     #[arg(long, env = "STRONGROOM_LISTEN", value_name = "ADDRESS")]
@@ -138,6 +212,19 @@ pub struct Given {
     #[arg(long, env = "STRONGROOM_TOKEN_AUDIENCE", value_name = "NAME")]
     pub token_audience: Option<String>,
 
+    /// Whether the processes on one store agree on one that runs the controllers, by a Lease in the cluster; auto: if they
+    /// can be on several machines [default: auto]
+    #[arg(long, env = "STRONGROOM_LEADER_ELECTION", value_name = "WHEN")]
+    pub leader_election: Option<LeaderElection>,
+
+    /// Namespace of that Lease [default: the pod's own, else strongroom-system]
+    #[arg(long, env = "STRONGROOM_LEASE_NAMESPACE", value_name = "NAME")]
+    pub lease_namespace: Option<String>,
+
+    /// How long others wait after a leader's last sign of life. Shorter ones are for tests: they cost the API server more
+    #[arg(long, env = "STRONGROOM_LEASE_DURATION", value_name = "DURATION", hide = true)]
+    pub lease_duration: Option<String>,
+
     /// How long the record of a deleted resource is kept, unless the resource says so itself, such as
     /// 720h [default: 720h]
     #[arg(long, env = "STRONGROOM_RETAIN_FOR", value_name = "DURATION")]
@@ -150,6 +237,15 @@ pub struct Given {
     /// Form of the log [default: text]
     #[arg(long, env = "STRONGROOM_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+}
+
+/// Takes any text: the parser of the command line would repeat what it refuses.
+fn secret(text: &str) -> Result<SecretText, Infallible> {
+    Ok(SecretText::from(text))
+}
+
+fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretText>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(SecretText::new))
 }
 
 /// A pair of PEM files.
@@ -167,11 +263,25 @@ pub enum RestTls {
     Own(Vec<AlternativeName>),
 }
 
+/// A key in AWS KMS as the root key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KmsKey {
+    pub key: String,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub outage_limit: SignedDuration,
+}
+
 /// Complete and valid.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub data_dir: PathBuf,
+    /// Absent: a file in the data folder.
+    pub database: Option<SecretText>,
     pub key_file: PathBuf,
+    pub audit_dir: PathBuf,
+    /// In place of the key file.
+    pub kms: Option<KmsKey>,
     pub listen: SocketAddr,
     pub rest_tls: RestTls,
     pub webhook_listen: SocketAddr,
@@ -180,6 +290,9 @@ pub struct Settings {
     pub admin_listen: SocketAddr,
     pub kube_context: Option<String>,
     pub token_audience: String,
+    pub leader_election: bool,
+    pub lease_namespace: Option<String>,
+    pub lease: Duration,
     pub retain_for: SignedDuration,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -207,8 +320,10 @@ impl Given {
             ($($field:ident)+) => { Self { config: self.config, $($field: self.$field.or(file.$field)),+ } };
         }
         stronger!(
-            data_dir key_file listen plain_http tls_cert tls_key tls_name webhook_listen webhook_name
-            webhook_config admin_listen kube_context token_audience retain_for log_level log_format
+            data_dir database key_file audit_dir kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
+            tls_key tls_name webhook_listen webhook_name
+            webhook_config admin_listen kube_context token_audience leader_election lease_namespace lease_duration
+            retain_for log_level log_format
         )
     }
 }
@@ -249,7 +364,10 @@ impl TryFrom<Given> for Settings {
         let data_dir = given.data_dir.clone().unwrap_or_else(|| PathBuf::from("/var/lib/strongroom"));
         let listen = given.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8443)));
         Ok(Self {
+            database: given.database.clone(),
             key_file: given.key_file.clone().unwrap_or_else(|| data_dir.join("strongroom.key")),
+            audit_dir: given.audit_dir.clone().unwrap_or_else(|| data_dir.join("audit")),
+            kms: kms(&given)?,
             rest_tls: rest_tls(&given, listen)?,
             webhook_listen: given.webhook_listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 9443))),
             webhook_names: names(
@@ -261,12 +379,77 @@ impl TryFrom<Given> for Settings {
             admin_listen: given.admin_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8081))),
             kube_context: given.kube_context,
             token_audience: given.token_audience.unwrap_or_else(|| "strongroom.dev".into()),
+            // The embedded store is one machine's: its single process need not write anything to be the leader.
+            leader_election: match given.leader_election.unwrap_or(LeaderElection::Auto) {
+                LeaderElection::Auto => given.database.is_some(),
+                LeaderElection::On => true,
+                LeaderElection::Off => false,
+            },
+            lease_namespace: given.lease_namespace,
+            lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
             log_level: given.log_level.unwrap_or_else(|| "info".into()),
             log_format: given.log_format.unwrap_or(LogFormat::Text),
             data_dir,
             listen,
         })
+    }
+}
+
+fn kms(given: &Given) -> Result<Option<KmsKey>, Refused> {
+    let Some(key) = &given.kms_key else {
+        let alone = [
+            ("--kms-endpoint", given.kms_endpoint.is_some()),
+            ("--kms-region", given.kms_region.is_some()),
+            ("--kms-outage-limit", given.kms_outage_limit.is_some()),
+        ];
+        return match alone.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => refuse(format!("{flag} needs --kms-key beside it")),
+            None => Ok(None),
+        };
+    };
+    if given.key_file.is_some() {
+        return refuse("--kms-key and --key-file exclude each other: there is one root key");
+    }
+    if key.is_empty() || key.len() > 2048 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return refuse(format!("--kms-key: {key:?} is no ARN, id or alias of a key"));
+    }
+    let region = given.kms_region.clone();
+    if let Some(region) = region.as_ref().filter(|region| !is_region(region)) {
+        return refuse(format!("--kms-region: {region:?} is no region such as eu-west-1"));
+    }
+    Ok(Some(KmsKey {
+        key: key.clone(),
+        endpoint: given.kms_endpoint.as_deref().map(kms_endpoint).transpose()?,
+        region,
+        outage_limit: outage_limit(given.kms_outage_limit.as_deref().unwrap_or("24h"))?,
+    }))
+}
+
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Data keys cross this connection in plain text.
+fn kms_endpoint(text: &str) -> Result<String, Refused> {
+    let uri: Option<http::Uri> = text.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
+    let is_loopback = host.is_some_and(|host| {
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    });
+    match (uri.as_ref().and_then(http::Uri::scheme_str), host) {
+        (Some("https"), Some(_)) => Ok(text.to_owned()),
+        (Some("http"), Some(_)) if is_loopback => Ok(text.to_owned()),
+        (Some("http"), Some(_)) => refuse(format!("--kms-endpoint: {text:?} is not https, and not on loopback")),
+        _ => refuse(format!("--kms-endpoint: {text:?} is no address such as https://kms.eu-west-1.amazonaws.com")),
+    }
+}
+
+/// One check-in a second goes with the shortest.
+fn outage_limit(text: &str) -> Result<SignedDuration, Refused> {
+    match text.parse::<SignedDuration>() {
+        Ok(limit) if limit >= SignedDuration::from_secs(4) => Ok(limit),
+        _ => refuse(format!("--kms-outage-limit: {text:?} is no duration such as 24h or 30m, of 4s or more")),
     }
 }
 
@@ -299,6 +482,15 @@ fn names(flag: &str, given: Option<&[String]>, default: &[&str]) -> Result<Vec<A
         AlternativeName::parse(text).ok_or_else(|| Refused(format!("{flag}: {text:?} is no host name or address")))
     };
     texts.iter().map(parse).collect()
+}
+
+/// The API counts whole seconds.
+fn lease(text: &str) -> Result<Duration, Refused> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    match parsed {
+        Some(duration) if duration.as_secs() >= 1 && duration.subsec_nanos() == 0 => Ok(duration),
+        _ => refuse(format!("--lease-duration: {text:?} is no duration such as 15s")),
+    }
 }
 
 fn retain_for(text: &str) -> Result<SignedDuration, Refused> {
@@ -353,6 +545,16 @@ mod tests {
     }
 
     #[test]
+    fn the_database_is_never_shown() {
+        let (_dir, path) = file("database: postgres://u:hunter2@a/b\n");
+        let settings = settle(&["--config", &path]).unwrap();
+        assert_eq!(settings.database.as_ref().unwrap().expose(), "postgres://u:hunter2@a/b");
+        let given = given(&["--database", "postgres://u:hunter2@c/d"]);
+        let shown = format!("{settings:?} {given:?}");
+        assert!(shown.contains("database") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
     fn what_is_unknown_or_malformed_is_refused_by_its_name() {
         let (_dir, unknown) = file("lisen: 127.0.0.1:1\n");
         assert!(settle(&["--config", &unknown]).unwrap_err().contains("lisen"));
@@ -375,6 +577,46 @@ mod tests {
     fn known_variables_and_those_of_kubernetes_are_accepted() {
         let names = ["STRONGROOM_LISTEN", "STRONGROOM_PORT", "STRONGROOM_PORT_443_TCP", "STRONGROOM_SERVICE_HOST"];
         assert!(given(&[]).settle(names.into_iter().map(OsString::from)).is_ok());
+    }
+
+    const KEY: &str = "alias/strongroom";
+
+    #[test]
+    fn a_key_in_kms_takes_the_place_of_the_key_file() {
+        let kms = settle(&["--kms-key", KEY]).unwrap().kms.unwrap();
+        assert_eq!((kms.key.as_str(), kms.outage_limit), (KEY, SignedDuration::from_hours(24)));
+        assert_eq!(settle(&[]).unwrap().kms, None);
+        let (_dir, path) = file("kmsKey: alias/a\nkmsRegion: eu-west-1\nkmsOutageLimit: 4s\n");
+        let kms = settle(&["--config", &path, "--kms-key", KEY]).unwrap().kms.unwrap();
+        assert_eq!((kms.key.as_str(), kms.region.as_deref()), (KEY, Some("eu-west-1")));
+        assert_eq!(kms.outage_limit, SignedDuration::from_secs(4));
+    }
+
+    #[test]
+    fn what_does_not_go_with_kms_is_refused_by_its_name() {
+        for (arguments, named) in [
+            (&["--kms-key", KEY, "--key-file", "/k"][..], "--key-file"),
+            (&["--kms-key", ""], "--kms-key"),
+            (&["--kms-key", "two words"], "--kms-key"),
+            (&["--kms-region", "eu-west-1"], "--kms-region"),
+            (&["--kms-outage-limit", "1h"], "--kms-outage-limit"),
+            (&["--kms-key", KEY, "--kms-region", "evil.example/"], "--kms-region"),
+            (&["--kms-key", KEY, "--kms-outage-limit", "3s"], "--kms-outage-limit"),
+            (&["--kms-key", KEY, "--kms-endpoint", "kms.example"], "--kms-endpoint"),
+            (&["--kms-key", KEY, "--kms-endpoint", "ftp://kms.example"], "--kms-endpoint"),
+        ] {
+            assert!(settle(arguments).unwrap_err().contains(named), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn data_keys_do_not_cross_a_network_in_plain_text() {
+        for endpoint in ["https://kms.example", "http://127.0.0.1:5000", "http://[::1]:5000", "http://localhost:1"] {
+            let kms = settle(&["--kms-key", KEY, "--kms-endpoint", endpoint]).unwrap().kms.unwrap();
+            assert_eq!(kms.endpoint.as_deref(), Some(endpoint));
+        }
+        let refused = settle(&["--kms-key", KEY, "--kms-endpoint", "http://kms.example"]).unwrap_err();
+        assert!(refused.contains("not https"), "{refused}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use jiff::Timestamp;
 
 use crate::app::audit::{Event, Position};
+use crate::app::custody;
 use crate::app::ledger::Ledger;
 use crate::app::ports::{Change, KeyService, KeyTable, Mac, Store, WrappedKey, Write};
 use crate::app::sealing::derive_key;
@@ -53,6 +54,19 @@ impl Keyring {
         entropy: &dyn Entropy,
         now: Timestamp,
     ) -> Result<Arc<Self>> {
+        let keyring = Self::load(table, service).await?;
+        if keyring.ring().keys.is_empty() {
+            match keyring.add_epoch(store, entropy, now).await {
+                // Another first start was faster: its key is the store's.
+                Ok(_) | Err(Error::Conflict(Conflict::Exists { .. })) => keyring.reload().await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(keyring)
+    }
+
+    /// Unwraps the data keys that there are, and makes none.
+    pub async fn load(table: Arc<dyn KeyTable>, service: Arc<dyn KeyService>) -> Result<Arc<Self>> {
         let keyring = Arc::new(Self {
             store: table.store_id().await?,
             table,
@@ -62,13 +76,6 @@ impl Keyring {
             loading: tokio::sync::Mutex::default(),
         });
         keyring.reload().await?;
-        if keyring.ring().keys.is_empty() {
-            match keyring.add_epoch(store, entropy, now).await {
-                // Another first start was faster: its key is the store's.
-                Ok(_) | Err(Error::Conflict(Conflict::Exists { .. })) => keyring.reload().await?,
-                Err(error) => return Err(error),
-            }
-        }
         Ok(keyring)
     }
 
@@ -235,8 +242,7 @@ impl Keyring {
     /// `Error::KeyReplaced`: another process may have added it; [`Keyring::reload`] finds out.
     pub(super) fn key(&self, epoch: u32) -> Result<Arc<DataKey>> {
         if self.locked.load(Ordering::Acquire) {
-            let detail = "the root key has not been reached for longer than is allowed".into();
-            return Err(Error::Unavailable { part: "the root key", detail });
+            return Err(custody::locked());
         }
         self.ring().keys.get(&epoch).cloned().ok_or(Error::KeyReplaced)
     }

@@ -4,9 +4,12 @@
 pub mod access;
 pub mod alarm;
 pub mod audit;
+pub mod backup;
 pub mod body;
 pub mod clients;
 pub mod credentials;
+pub mod custody;
+pub mod elsewhere;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
@@ -22,11 +25,13 @@ pub mod verify;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::app::access::Access;
+use crate::app::audit::Note;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
+use crate::app::elsewhere::Elsewhere;
 use crate::app::keyring::Keyring;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
@@ -87,6 +92,11 @@ impl App {
         self.records.audit.unknown(scheme, from).await
     }
 
+    /// Notes in the chain of writes what happened beside the store.
+    pub async fn note(&self, note: Note) -> Result<()> {
+        self.records.note(note).await
+    }
+
     /// This process leads from now on, until another does. `Error::Fenced` if another has since.
     pub async fn lead(&self, fence: Fence) -> Result<()> {
         self.records.lead(fence).await
@@ -105,6 +115,21 @@ impl App {
         verify::verify(snapshot.as_mut(), &self.records.keyring, progress).await
     }
 
+    /// The highest fence that any leader of this store has raised.
+    pub async fn fence(&self) -> Result<Fence> {
+        self.records.fence_of_store().await
+    }
+
+    /// Whether the store has refused a write since this process led last: then another leads.
+    pub fn deposed(&self) -> watch::Receiver<bool> {
+        self.records.deposed()
+    }
+
+    /// A word that nobody has said before.
+    pub fn unique(&self) -> String {
+        self.records.entropy.record_id().hex()
+    }
+
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
         match &self.identify {
             Some(identify) => identify.identify(token).await,
@@ -119,6 +144,11 @@ impl App {
     /// New revisions and releases, as they happen. A receiver that lags must look at everything again.
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.records.changes()
+    }
+
+    /// For those who must hear of what other processes write.
+    pub fn elsewhere(&self) -> Elsewhere {
+        Elsewhere::new(self.records.store.clone())
     }
 
     /// The resource is gone: its record answers nobody from now on.

@@ -102,6 +102,8 @@ pub enum Change {
     RetireKey { epoch: u32 },
     /// Forgets the copy of every data key that this root has wrapped, unless it is the only one.
     RetireRoot { root: String },
+    /// Nothing but its note: of what happened beside the store.
+    Remark,
     /// Nobody but the holder of this fence writes for resources from now on. `Error::Fenced` unless it is
     /// greater than every one before.
     Raise(Fence),
@@ -148,6 +150,9 @@ pub trait Snapshot: Send {
     /// `None` in a store without its first key.
     async fn ledger(&mut self) -> Result<Option<Ledger>>;
 
+    /// As they were at that moment, in the order of epochs and roots: what is sealed opens with no others.
+    async fn keys(&mut self) -> Result<Vec<WrappedKey>>;
+
     /// Heads at their current revisions, released ones included, in the order of ids, after `after`.
     async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>>;
 
@@ -175,12 +180,75 @@ pub struct RevisionRow {
     pub sealed: Sealed,
 }
 
+/// What a store takes on when it is put in place of another: the id that every body is bound to, and the
+/// signed ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    pub store: StoreId,
+    pub ledger: Ledger,
+}
+
+/// Everything else of a store, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Key(WrappedKey),
+    /// Comes directly before its revisions.
+    Head(Box<HeadRow>),
+    Revision(Box<RevisionRow>),
+    Note(Position, Note),
+}
+
+/// Read from somewhere as they are asked for: bounded memory, whatever their number.
+pub type Items = Box<dyn Iterator<Item = Result<Item>> + Send>;
+
+/// A store that nobody has used yet, which becomes the copy of another. Whether the items are what they
+/// should be was judged before; they are stored as they come, and neither keys nor a keyring are needed.
+#[async_trait]
+pub trait Vacant: Send + Sync + Sized {
+    /// Refuses, saying what is in it, unless there is no data key, no record and no audit record.
+    async fn require_vacant(&self) -> Result<()>;
+
+    /// Takes on the beginning and all items in one transaction that also requires it to be vacant. An item
+    /// that is an error, or a process that ends, leaves the store as empty as it was. Gives the store as it
+    /// is opened anew: it has another id now.
+    async fn fill(self, beginning: Beginning, items: Items) -> Result<Self>;
+}
+
 /// Where reads and denials are recorded, in an order of its own.
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Returns when no end of this process can lose the note any more; it need not be on the disk yet.
     /// What cannot be noted must not be answered.
     async fn note(&self, note: Note) -> Result<()>;
+}
+
+/// Where journals are kept that several machines write: chains of notes beside the records.
+#[async_trait]
+pub trait JournalTable: Send + Sync {
+    /// Adds to the end of a journal, which begins with its first notes. What is there already stays as it is, so that
+    /// the same may be added again by whoever does not know. False: others take this journal for over. Returns when no
+    /// end of this process can lose the notes, and says that this process lives, also without any.
+    async fn append(&self, journal: &str, notes: &[(Position, Note)]) -> Result<bool>;
+
+    /// Journals that are over without anybody having said so, and their last places: nothing is added to them from now
+    /// on, and they are given until [`close`](Self::close).
+    async fn left_behind(&self) -> Result<Vec<(String, Option<Position>)>>;
+
+    async fn close(&self, journals: &[String]) -> Result<()>;
+
+    async fn journals(&self) -> Result<Vec<KeptJournal>>;
+
+    /// Notes in their order, after the one with this number, at most `limit`.
+    async fn notes(&self, journal: &str, after: u64, limit: usize) -> Result<Vec<(Position, Note)>>;
+}
+
+/// A journal in a [`JournalTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptJournal {
+    pub name: String,
+    /// Its process has said so a moment ago.
+    pub is_live: bool,
+    pub is_closed: bool,
 }
 
 /// A data key, wrapped by a key service. Its epoch is named in what it seals.
@@ -202,7 +270,8 @@ pub trait KeyTable: Send + Sync {
     async fn data_keys(&self) -> Result<Vec<WrappedKey>>;
 }
 
-/// The root of trust: a local key file or a KMS. `context` is authenticated and must be the same again.
+/// The root of trust: a local key file or a KMS. `context` is text that is
+/// authenticated, not hidden, and must be the same again.
 #[async_trait]
 pub trait KeyService: Send + Sync {
     /// Which key wraps; the same for as long as that key exists, and nothing secret.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::app::audit::{Audit, Event, Note};
 use crate::app::body::{self, Body};
@@ -41,6 +41,7 @@ pub struct Records {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) audit: Audit,
     fence: AtomicU64,
+    deposed: watch::Sender<bool>,
     changes: broadcast::Sender<Changed>,
 }
 
@@ -61,8 +62,8 @@ impl Records {
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let audit = Audit { journal, clock: clock.clone() };
-        let fence = AtomicU64::new(FOLLOWER);
-        Self { store, keyring, clock, entropy, audit, fence, changes: broadcast::channel(CHANGES_KEPT).0 }
+        let (fence, deposed) = (AtomicU64::new(FOLLOWER), watch::Sender::new(false));
+        Self { store, keyring, clock, entropy, audit, fence, deposed, changes: broadcast::channel(CHANGES_KEPT).0 }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -80,7 +81,19 @@ impl Records {
         let note = Event { name: &name, ..Event::of(&operator, "lead", self.now()) }.note();
         self.write(Change::Raise(fence), Some(note), None).await?;
         self.fence.store(fence.0, Ordering::Release);
+        self.deposed.send_replace(false);
         Ok(())
+    }
+
+    /// The highest fence that the store has seen.
+    pub async fn fence_of_store(&self) -> Result<Fence> {
+        let ledger = self.store.snapshot().await?.ledger().await?;
+        Ok(ledger.map_or(Fence(FOLLOWER), |ledger| ledger.fence))
+    }
+
+    /// Whether the store has refused a write under the fence that was raised here last.
+    pub fn deposed(&self) -> watch::Receiver<bool> {
+        self.deposed.subscribe()
     }
 
     /// What is written for resources carries no fence any more, and is the caller's to prevent.
@@ -96,7 +109,12 @@ impl Records {
 
     async fn write(&self, change: Change, note: Option<Note>, fence: Option<Fence>) -> Result<()> {
         let write = Write { changes: vec![(change, note)], keyring: self.keyring.clone(), fence };
-        self.store.write(write).await
+        let written = self.store.write(write).await;
+        if let (Some(Fence(fence)), Err(Error::Fenced)) = (fence, &written) {
+            tracing::warn!(fence, "the store refused a write of a leadership that is over");
+            self.deposed.send_replace(true);
+        }
+        written
     }
 
     /// One change to a record, made with the keys of the moment: again, when another process has replaced
@@ -315,6 +333,11 @@ impl Records {
             Ok(Change::Rehead { head: Box::new(head.clone()), was: row.mac, mac })
         })
         .await
+    }
+
+    /// Adds a note to the chain of writes.
+    pub async fn note(&self, note: Note) -> Result<()> {
+        self.change(&Origin::Own, note, || Ok(Change::Remark)).await
     }
 
     /// Forgets records whose release has ended; says how many.

@@ -115,7 +115,7 @@ fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
     left.iter().all(|one| right.contains(one)) && right.iter().all(|one| left.contains(one))
 }
 
-fn indexed(class: Class, plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
+pub(super) fn indexed(class: Class, plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
     fn of<B: Body>(plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
         let body: B = body::decode(plain)?;
         Ok((body.aliases(), body.links()))

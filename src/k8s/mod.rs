@@ -6,8 +6,10 @@ pub mod controller;
 pub mod crd;
 pub mod failure;
 pub mod label;
+pub mod leader;
 pub mod projection;
 pub mod rights;
+mod shown;
 pub mod translate;
 /// What the API server asks before it accepts a pod or a custom resource.
 pub mod webhook;
@@ -19,19 +21,20 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::{Error, Result};
 use crate::k8s::controller::triggers::Triggers;
-use crate::k8s::controller::{Census, Desk, Shelf, changes};
+use crate::k8s::controller::{Census, Desk, changes};
 use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, GROUP, Managed, Service};
+use crate::k8s::leader::Term;
 use crate::k8s::projection::apply::Applier;
 use crate::k8s::projection::held::Projections;
 use crate::k8s::projection::watch::Watch;
+use crate::k8s::shown::{Shelves, Shown};
 
 const VERSION: &str = "v1alpha1";
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
@@ -42,37 +45,24 @@ pub struct Options {
     pub retain_for: SignedDuration,
 }
 
-/// The controllers of all kinds, before they run.
+/// The controllers of all kinds, and what is known of the cluster while they run and while they do not.
+#[derive(Clone, Default)]
 pub struct Operator {
-    credentials: Shelf<Credential>,
-    services: Shelf<Service>,
-    authorities: Shelf<CertificateAuthority>,
-    clients: Shelf<ClientCredential>,
-}
-
-impl Default for Operator {
-    fn default() -> Self {
-        Self {
-            credentials: reflector::store(),
-            services: reflector::store(),
-            authorities: reflector::store(),
-            clients: reflector::store(),
-        }
-    }
+    shown: Shown,
 }
 
 impl Operator {
-    /// What the controllers know of the cluster, for the webhook to answer from.
-    pub fn known(&self) -> webhook::Known {
-        webhook::Known {
-            credentials: self.credentials.0.clone(),
-            services: self.services.0.clone(),
-            authorities: self.authorities.0.clone(),
-            clients: self.clients.0.clone(),
-        }
+    /// What is known of the cluster, for the webhook to answer from.
+    pub fn known(&self) -> watch::Receiver<webhook::Known> {
+        self.shown.known()
     }
 
-    /// Runs the controllers of all kinds until shutdown. `ready` is called when they have begun to work: the
+    /// Knows the cluster without working on it, until the controllers run or shutdown. `ready` is called when it does.
+    pub fn follow(&self, client: &Client, ready: impl FnOnce() + Send + 'static, shutdown: &CancellationToken) {
+        self.shown.follow(client.clone(), ready, shutdown);
+    }
+
+    /// Runs the controllers of all kinds until the end of the term. `ready` is called when they have begun to work: the
     /// CRDs are there and every existing projection is known.
     pub async fn run(
         self,
@@ -80,11 +70,14 @@ impl Operator {
         app: Arc<App>,
         options: Options,
         ready: impl FnOnce() + Send,
-        shutdown: CancellationToken,
+        term: impl Into<Term>,
     ) -> Result<()> {
+        let term = term.into();
+        let (client, shutdown) = (term.client(client), term.end.clone());
         if !wait_for_crds(&client, &shutdown).await {
             return Ok(());
         }
+        let shelves = Shelves::default();
         let mut triggers = Triggers::default();
         let credentials = triggers.lane(Credential::KIND);
         let services = triggers.lane(Service::KIND);
@@ -98,6 +91,11 @@ impl Operator {
         if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
             return Ok(());
         }
+        // Looked at before any record is: nothing is written in between that nobody hears of.
+        let mut elsewhere = term.has_others().then(|| app.elsewhere());
+        if let Some(elsewhere) = &mut elsewhere {
+            let _ = elsewhere.look().await;
+        }
         let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
         let desk = Arc::new(Desk {
             app: app.clone(),
@@ -107,15 +105,24 @@ impl Operator {
             triggers,
             recorder: Recorder::new(client, reporter),
             retain_for: options.retain_for,
+            term,
         });
-        tasks.spawn(changes::follow(desk.clone(), shutdown.clone()));
-        tasks.spawn(controller::run(desk.clone(), authorities, self.authorities, shutdown.clone()));
-        tasks.spawn(controller::run(desk.clone(), credentials, self.credentials, shutdown.clone()));
-        tasks.spawn(controller::run(desk.clone(), services, self.services, shutdown.clone()));
-        tasks.spawn(controller::run(desk, clients, self.clients, shutdown.clone()));
+        tasks.spawn(show(self.shown, shelves.known(), shutdown.clone()));
+        tasks.spawn(changes::follow(desk.clone(), elsewhere, shutdown.clone()));
+        tasks.spawn(controller::run(desk.clone(), authorities, shelves.authorities, shutdown.clone()));
+        tasks.spawn(controller::run(desk.clone(), credentials, shelves.credentials, shutdown.clone()));
+        tasks.spawn(controller::run(desk.clone(), services, shelves.services, shutdown.clone()));
+        tasks.spawn(controller::run(desk, clients, shelves.clients, shutdown.clone()));
         tasks.spawn(purge(app, shutdown.clone()));
         ready();
         until_end(tasks, &shutdown).await
+    }
+}
+
+async fn show(shown: Shown, known: webhook::Known, shutdown: CancellationToken) {
+    tokio::select! {
+        () = shown.lead(known) => shutdown.cancelled().await,
+        () = shutdown.cancelled() => {}
     }
 }
 
@@ -157,7 +164,10 @@ async fn know_projections(
 async fn wait_for_crds(client: &Client, shutdown: &CancellationToken) -> bool {
     let mut told = None;
     loop {
-        let missing = missing_kinds(client).await;
+        let missing = tokio::select! {
+            missing = missing_kinds(client) => missing,
+            () = shutdown.cancelled() => return false,
+        };
         if missing.is_empty() {
             return true;
         }

@@ -8,7 +8,7 @@ pub struct Right {
     pub resource: &'static str,
     pub subresource: Option<&'static str>,
     pub verbs: &'static [&'static str],
-    /// Only on the object of this name: the webhook configurations, whose name is a setting.
+    /// Only on the object of this name: the webhook configurations, whose name is a setting, and the Lease.
     pub named: bool,
 }
 
@@ -45,3 +45,11 @@ pub const RIGHTS: &[Right] = &[
     named("mutatingwebhookconfigurations"),
     named("validatingwebhookconfigurations"),
 ];
+
+/// In its own namespace, where several processes on one store agree on one that leads. Never needed without an election.
+pub const LEADING: &[Right] = &[
+    right(LEASES, "leases", &["create"]),
+    Right { named: true, ..right(LEASES, "leases", &["get", "list", "watch", "patch"]) },
+];
+
+const LEASES: &str = "coordination.k8s.io";

@@ -1,20 +1,25 @@
 //! `strongroom check`: one line for each thing that must be right, and what to do about what is not.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::PostParams;
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition;
 use kube::{Api, Client, ResourceExt};
 
+use crate::adapters::system::SystemEntropy;
 use crate::app::App;
 use crate::app::alarm::Alarm;
 use crate::config::{Given, Settings};
-use crate::k8s::rights::{RIGHTS, Right};
-use crate::runtime::{foundation, kubernetes, settle, threads};
+use crate::k8s::leader;
+use crate::k8s::rights::{LEADING, RIGHTS, Right};
+use crate::runtime::root_key::Patience;
+use crate::runtime::{database, foundation, kubernetes, leadership, root_key, settle, threads};
 
 /// What a check found: `Err` holds what is wrong and what to do.
 type Finding = Result<String, String>;
@@ -60,16 +65,23 @@ pub fn run(given: Given) -> anyhow::Result<ExitCode> {
 
 /// Opens what is there; makes nothing.
 async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
-    let database = foundation::database(settings);
-    if !database.exists() {
-        report.line("store", Ok(format!("{} will be made at the first start", database.display())));
-        report.skip("key", "it is made together with the store");
-        return None;
+    let name = database::name(settings);
+    match database::exists(settings).await {
+        Ok(true) => {}
+        Ok(false) => {
+            report.line("store", Ok(format!("{name} will be made at the first start")));
+            check_root_key(report, settings).await;
+            return None;
+        }
+        Err(error) => {
+            report.line("store", Err(format!("{error:#}")));
+            return None;
+        }
     }
     match foundation::open(settings, None, &Alarm::default()).await {
         Ok(app) => {
-            report.line("store", Ok(format!("{} opens", database.display())));
-            report.line("key", Ok(format!("{} opens the data keys", settings.key_file.display())));
+            report.line("store", Ok(format!("{name} opens")));
+            report.line("key", Ok(format!("{} opens the data keys", root_key::described(settings))));
             Some(app)
         }
         Err(error) => {
@@ -77,6 +89,18 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
             None
         }
     }
+}
+
+/// Where there is no store yet: a key file comes with it, a key in KMS must be there before.
+async fn check_root_key(report: &mut Report, settings: &Settings) {
+    if settings.kms.is_none() {
+        report.skip("key", "it is made together with the store");
+        return;
+    }
+    let entropy = Arc::new(SystemEntropy::default());
+    let opened = root_key::open(settings, false, entropy, &Patience::None).await;
+    let found = opened.map(|service| format!("{} can be used", service.id()));
+    report.line("key", found.map_err(|error| format!("{error:#}")));
 }
 
 async fn check_cluster(report: &mut Report, settings: &Settings, app: Option<&App>) {
@@ -94,6 +118,10 @@ async fn check_cluster(report: &mut Report, settings: &Settings, app: Option<&Ap
     }
     report.line("crds", crds(&client).await);
     report.line("rights", rights(&client, settings).await);
+    match settings.leader_election {
+        true => drop(report.line("leader", who_leads(&client, settings).await)),
+        false => report.skip("leader", "without --leader-election each process leads"),
+    }
     report.line("webhook", webhook(&client, settings, app).await);
 }
 
@@ -125,9 +153,19 @@ async fn is_served(client: &Client, plural: &str) -> bool {
 async fn rights(client: &Client, settings: &Settings) -> Finding {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
-    for right in RIGHTS {
+    let leading = if settings.leader_election { LEADING } else { &[] };
+    let cluster = RIGHTS.iter().map(|right| (right, None, settings.webhook_config.clone()));
+    let namespace = leadership::namespace(settings);
+    let own = leading.iter().map(|right| (right, Some(namespace.clone()), leader::NAME.to_owned()));
+    for (right, namespace, name) in cluster.chain(own) {
         for verb in right.verbs {
-            let review = SelfSubjectAccessReview { spec: question(right, verb, settings), ..Default::default() };
+            let attributes = ResourceAttributes {
+                namespace: namespace.clone(),
+                name: right.named.then(|| name.clone()),
+                ..question(right, verb)
+            };
+            let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+            let review = SelfSubjectAccessReview { spec, ..Default::default() };
             let answer = api.create(&PostParams::default(), &review).await.map_err(|error| error.to_string())?;
             if !answer.status.is_some_and(|status| status.allowed) {
                 missing.push(format!("{verb} {}", described(right)));
@@ -135,25 +173,40 @@ async fn rights(client: &Client, settings: &Settings) -> Finding {
         }
     }
     if missing.is_empty() {
-        return Ok(format!("all {} are granted", RIGHTS.len()));
+        return Ok(format!("all {} are granted", RIGHTS.len() + leading.len()));
     }
     Err(format!("may not {}: apply the RBAC of manifests/install.yaml or of the chart", missing.join(", ")))
 }
 
-fn question(right: &Right, verb: &str, settings: &Settings) -> SelfSubjectAccessReviewSpec {
-    let attributes = ResourceAttributes {
+fn question(right: &Right, verb: &str) -> ResourceAttributes {
+    ResourceAttributes {
         group: Some(right.group.into()),
         resource: Some(right.resource.into()),
         subresource: right.subresource.map(Into::into),
         verb: Some(verb.into()),
-        name: right.named.then(|| settings.webhook_config.clone()),
         ..ResourceAttributes::default()
-    };
-    SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..SelfSubjectAccessReviewSpec::default() }
+    }
 }
 
 fn described(right: &Right) -> String {
     right.subresource.map_or_else(|| right.resource.to_owned(), |part| format!("{}/{part}", right.resource))
+}
+
+/// Whom the Lease names. Its times are another machine's, so this is said for people and decides nothing.
+async fn who_leads(client: &Client, settings: &Settings) -> Finding {
+    let namespace = leadership::namespace(settings);
+    let api: Api<Lease> = Api::namespaced(client.clone(), &namespace);
+    let found = api.get_opt(leader::NAME).await;
+    let found = found.map_err(|error| format!("Lease {namespace}/{}: {error}", leader::NAME))?;
+    let lease = found.and_then(|lease| lease.spec).unwrap_or_default();
+    let epoch = lease.lease_transitions.unwrap_or_default();
+    let renewed = lease
+        .renew_time
+        .map_or_else(|| "never".to_owned(), |time| format!("at {}", time.0.strftime("%Y-%m-%dT%H:%M:%SZ")));
+    Ok(match lease.holder_identity.filter(|holder| !holder.is_empty()) {
+        Some(holder) => format!("{holder} leads, under number {epoch}; its Lease was renewed {renewed}"),
+        None => "nobody leads: `strongroom run` does when it is started".into(),
+    })
 }
 
 /// Both configurations exist and carry the root that the webhook is served under.

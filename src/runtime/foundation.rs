@@ -1,21 +1,22 @@
 //! What every subcommand that touches records stands on: store, key, use cases.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::adapters::journal::LogJournal;
-use crate::adapters::kms::local::KeyFile;
+use crate::adapters::journal::{self, Anchor, FileJournal, LogJournal, Pace, TableGround, TableJournal};
 use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
-use crate::adapters::store::SqliteStore;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
-use crate::app::ports::{Clock, Identify, KeyTable, Review};
+use crate::app::ports::{Clock, Identify, Journal, Review};
 use crate::app::{App, Parts};
 use crate::config::Settings;
+use crate::runtime::database::{self, Database};
+use crate::runtime::journal::{Journaling, Kept};
+use crate::runtime::root_key::{self, Patience};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -24,33 +25,84 @@ pub struct Cluster {
     pub review: Arc<dyn Review>,
 }
 
-pub fn database(settings: &Settings) -> PathBuf {
-    settings.data_dir.join("strongroom.db")
+/// What everything stands on that touches the store.
+pub struct Ground {
+    pub store: Arc<dyn Database>,
+    pub keyring: Arc<Keyring>,
+    pub clock: Arc<SystemClock>,
+    pub entropy: Arc<SystemEntropy>,
 }
 
-/// Opens the store and the key, making both on first start. An existing store without its key is refused:
-/// a new key would open nothing in it.
+impl Ground {
+    /// Opens the store and the key, making both on first start. An existing store without its key is
+    /// refused: a new key would open nothing in it.
+    pub async fn open(settings: &Settings, alarm: &Alarm, patience: &Patience) -> anyhow::Result<Self> {
+        let store = database::open(settings, alarm).await?;
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
+        let is_new = store.data_keys().await?.is_empty();
+        let service = root_key::open(settings, is_new, entropy.clone(), patience).await?;
+        let open = || Keyring::open(store.as_ref(), store.clone(), service.clone(), entropy.as_ref(), clock.now());
+        let keyring = patience.wait(open).await.context("opening the data keys")?;
+        Ok(Self { store, keyring, clock, entropy })
+    }
+
+    /// Makes nothing: for looking at what is there.
+    pub async fn of_existing(settings: &Settings) -> anyhow::Result<Self> {
+        let alarm = Alarm::default();
+        if database::open(settings, &alarm).await?.data_keys().await?.is_empty() {
+            bail!("the store has no data key: it was never used, or they were taken away");
+        }
+        Self::open(settings, &alarm, &Patience::None).await
+    }
+
+    /// In a folder, or where all replicas keep theirs.
+    async fn open_journal(
+        &self,
+        settings: &Settings,
+        alarm: &Alarm,
+    ) -> anyhow::Result<(Kept, UnboundedReceiver<Anchor>)> {
+        let (clock, entropy, keyring) = (self.clock.clone(), self.entropy.clone(), self.keyring.clone());
+        let pace = Pace::default();
+        if let Some(table) = self.store.clone().journals() {
+            let opened = TableJournal::open(TableGround { table, clock, entropy, keyring, pace }).await;
+            let (journal, anchors) = opened.context("opening a journal in the database")?;
+            return Ok((Kept::Table(Arc::new(journal)), anchors));
+        }
+        let (folder, alarm) = (settings.audit_dir.clone(), alarm.clone());
+        let opened = FileJournal::open(journal::Ground { folder, clock, entropy, alarm, keyring, pace });
+        let (journal, anchors) =
+            opened.with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
+        Ok((Kept::File(Arc::new(journal)), anchors))
+    }
+
+    fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
+        App::new(Parts {
+            store: self.store.clone(),
+            keyring: self.keyring.clone(),
+            journal,
+            keymaker: Arc::new(Workshop::new()),
+            hashing: Arc::new(Argon2id::new(self.entropy.clone())),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            review: cluster.as_ref().map(|cluster| cluster.review.clone()),
+            identify: cluster.map(|cluster| cluster.identify),
+        })
+    }
+
+    /// For those who answer callers: every read and denial is noted in a journal from here on.
+    pub async fn serving(
+        &self,
+        settings: &Settings,
+        cluster: Option<Cluster>,
+        alarm: &Alarm,
+    ) -> anyhow::Result<(Arc<App>, Journaling)> {
+        let (journal, anchors) = self.open_journal(settings, alarm).await?;
+        let app = Arc::new(self.app(cluster, journal.journal()));
+        Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
+    }
+}
+
+/// For subcommands that answer nobody.
 pub async fn open(settings: &Settings, cluster: Option<Cluster>, alarm: &Alarm) -> anyhow::Result<App> {
-    let path = database(settings);
-    let opened = SqliteStore::open(&path, alarm.clone());
-    let store = Arc::new(opened.with_context(|| format!("opening the store {}", path.display()))?);
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
-    let key = match store.data_keys().await?.is_empty() {
-        true => KeyFile::open_or_create(&settings.key_file, entropy.clone())?,
-        false => KeyFile::open(&settings.key_file, entropy.clone())?,
-    };
-    let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), clock.now()).await;
-    let keyring = keyring.context("opening the data keys")?;
-    let parts = Parts {
-        store,
-        keyring,
-        journal: Arc::new(LogJournal),
-        keymaker: Arc::new(Workshop::new()),
-        hashing: Arc::new(Argon2id::new(entropy.clone())),
-        clock,
-        entropy,
-        review: cluster.as_ref().map(|cluster| cluster.review.clone()),
-        identify: cluster.map(|cluster| cluster.identify),
-    };
-    Ok(App::new(parts))
+    Ok(Ground::open(settings, alarm, &Patience::None).await?.app(cluster, Arc::new(LogJournal)))
 }

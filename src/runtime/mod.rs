@@ -1,12 +1,19 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod audit;
+mod backup;
 mod check;
 mod client;
-mod foundation;
+mod database;
+pub mod foundation;
+mod journal;
 mod kubernetes;
+mod leadership;
+mod memory;
 mod operator;
 mod rekey;
 mod rest;
+mod root_key;
 mod serve;
 
 use std::process::ExitCode;
@@ -21,7 +28,7 @@ pub fn run(cli: Cli) -> ExitCode {
     // Lets FAILPOINTS in the environment end the process at a named step.
     #[cfg(feature = "failpoints")]
     let _scenario = fail::FailScenario::setup();
-    match dispatch(cli.command) {
+    match memory::close().and_then(|()| dispatch(cli.command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("strongroom: {error:#}");
@@ -37,9 +44,12 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Audit { command } => audit::run(command),
         Command::Rekey { to_key_file, retire_other_roots, given } => {
             rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
         }
+        Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
+        Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());

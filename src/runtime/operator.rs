@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use kube::Client;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 use crate::adapters::identity::KubernetesIdentity;
 use crate::adapters::system::SystemClock;
+use crate::app::App;
 use crate::config::Settings;
+use crate::domain::Result;
+use crate::k8s::leader::{Election, Term};
 use crate::k8s::webhook::certificate::{Callbacks, Keeper, Options, Readiness, current};
 use crate::k8s::webhook::{self, Admissions};
 use crate::k8s::{self, Operator};
 use crate::runtime::foundation::Cluster;
-use crate::runtime::kubernetes;
 use crate::runtime::serve::{Surroundings, Tasks, bind};
+use crate::runtime::{kubernetes, leadership};
+use crate::server::health::Part;
 use crate::server::{ClientCertificates, Tls, serve};
 
 pub struct Connection {
@@ -43,13 +49,54 @@ pub async fn start(
     let routes = webhook::routes(operator.known(), admissions);
     start_webhook(&client, around, routes, tasks).await?;
 
-    let ready = around.readiness.part("operator");
-    let options = k8s::Options { retain_for: around.settings.retain_for };
-    let (app, shutdown) = (around.app.clone(), around.shutdown.clone());
-    tasks.spawn(async move {
-        operator.run(client, app, options, move || ready.set(true), shutdown).await.context("the controllers ended")
-    });
+    let leading = Gauge::<i64>::default();
+    registry.register("leader", "1 while this process runs the controllers, else 0", leading.clone());
+    let crew = Crew {
+        operator,
+        client,
+        app: around.app.clone(),
+        options: k8s::Options { retain_for: around.settings.retain_for },
+        ready: around.readiness.part("operator"),
+    };
+    let shutdown = around.shutdown.clone();
+    match leadership::options(around.settings, around.app) {
+        Some(options) => {
+            let election = Election::new(&crew.client, options, crew.app.clone(), leading);
+            tasks.spawn(async move {
+                let idle = || crew.follow(&shutdown);
+                election.run(|term| crew.lead(term), idle, shutdown.clone()).await.context("the controllers ended")
+            });
+        }
+        None => {
+            leading.set(1);
+            tasks.spawn(async move { crew.lead(shutdown.into()).await.context("the controllers ended") });
+        }
+    }
     Ok(())
+}
+
+/// The controllers, again and again: each time this process leads, and what there is to know in between.
+struct Crew {
+    operator: Operator,
+    client: Client,
+    app: Arc<App>,
+    options: k8s::Options,
+    /// Once ready it stays so, whoever leads: the webhook answers either way.
+    ready: Part,
+}
+
+impl Crew {
+    fn lead(&self, term: Term) -> impl Future<Output = Result<()>> + Send + use<> {
+        let Self { operator, client, app, options, ready } = self;
+        let ready = ready.clone();
+        let ready = move || ready.set(true);
+        operator.clone().run(client.clone(), app.clone(), options.clone(), ready, term)
+    }
+
+    fn follow(&self, shutdown: &CancellationToken) {
+        let ready = self.ready.clone();
+        self.operator.follow(&self.client, move || ready.set(true), shutdown);
+    }
 }
 
 async fn start_webhook(

@@ -1,7 +1,8 @@
 //! The REST listener: its certificate, from files or of Strongroom's own making, kept fresh.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -102,13 +103,20 @@ async fn renew(app: &App, names: &[AlternativeName]) -> anyhow::Result<(crate::a
     Ok((app.own.leaf(NAME, names, Lifetimes::default()).await?, roots))
 }
 
-/// Old or new, never half: callers read this file at any time.
-fn publish(path: &PathBuf, roots: &str) -> anyhow::Result<()> {
+/// Old or new, never half, not even when the power fails: callers read this file at any time.
+fn publish(path: &Path, roots: &str) -> anyhow::Result<()> {
     if fs::read_to_string(path).is_ok_and(|known| known == roots) {
         return Ok(());
     }
     let next = path.with_extension("new");
-    fs::write(&next, roots).and_then(|()| fs::rename(&next, path)).with_context(|| path.display().to_string())
+    let replace = || {
+        let mut file = File::create(&next)?;
+        file.write_all(roots.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&next, path)?;
+        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    };
+    replace().with_context(|| path.display().to_string())
 }
 
 /// False when it is time to stop.

@@ -1,6 +1,6 @@
 //! `strongroom run` and `strongroom serve`: what starts in which order, and how it ends.
 //!
-//! Start: store, REST, admin, then the operator. End, on SIGTERM or Ctrl-C: not ready, no new work,
+//! Start: admin, store, REST, then the operator. End, on SIGTERM or Ctrl-C: not ready, no new work,
 //! requests under way end, the store last.
 
 use std::process::ExitCode;
@@ -16,9 +16,13 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::app::App;
 use crate::app::alarm::Alarm;
+use crate::app::ports::Clock;
 use crate::config::{DRAIN, Settings};
-use crate::runtime::{foundation, operator, rest, threads};
-use crate::server::health::{self, Readiness};
+use crate::runtime::foundation::{Cluster, Ground};
+use crate::runtime::journal::Journaling;
+use crate::runtime::root_key::Patience;
+use crate::runtime::{operator, rest, root_key, threads};
+use crate::server::health::{self, Metrics, Readiness};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
 
@@ -52,13 +56,24 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let serving = readiness.part("rest");
     let mut registry = Registry::with_prefix("strongroom");
+    let metrics = Metrics::default();
+    let admin = bind("--admin-listen", settings.admin_listen).await?;
+    let routes = health::routes(readiness.clone(), metrics.clone());
+    // From the very start, which may wait for a key service: alive and not ready is not the same as dead. And to
+    // the very end: who watches readiness must see that it is gone.
+    let last = CancellationToken::new();
+    let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
 
     let cluster = match mode {
         Mode::Cluster => Some(operator::connect(&settings).await?),
         Mode::Alone => None,
     };
     let ports = cluster.as_ref().map(|cluster| cluster.ports.clone());
-    let app = Arc::new(foundation::open(&settings, ports, &alarm).await?);
+    let opened = open(&settings, ports, &alarm, &readiness, &mut registry, &shutdown).await;
+    if shutdown.is_cancelled() {
+        return Ok(());
+    }
+    let (app, journaling) = opened?;
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -76,20 +91,38 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
         operator::start(cluster, &surroundings, &mut registry, &mut tasks).await?;
     }
-    let admin = bind("--admin-listen", settings.admin_listen).await?;
-    let routes = health::routes(readiness.clone(), Arc::new(registry));
-    // Answers to the very end: who watches readiness must see that it is gone.
-    let last = CancellationToken::new();
-    let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
+    // Nothing registers after this.
+    let _ = metrics.set(registry);
 
     let ended = end_of(&mut tasks, &shutdown, &alarm).await;
     tracing::info!("stopping");
     serving.set(false);
     shutdown.cancel();
     drain(tasks).await;
+    journaling.stop().await;
     last.cancel();
     let _ = admin.await;
     ended
+}
+
+/// The use cases, as soon as the key service lets the data keys out. From then on it is asked now and then.
+async fn open(
+    settings: &Settings,
+    ports: Option<Cluster>,
+    alarm: &Alarm,
+    readiness: &Readiness,
+    registry: &mut Registry,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(Arc<App>, Journaling)> {
+    let opening = readiness.part("key service");
+    let ground = Ground::open(settings, alarm, &Patience::Until(shutdown.clone())).await?;
+    let metrics = root_key::Metrics::register(settings, registry);
+    let custody = root_key::custody(settings, ground.clock.now());
+    let (keyring, clock) = (ground.keyring.clone(), ground.clock.clone());
+    tokio::spawn(root_key::Watch { keyring, custody, clock, metrics }.keep(shutdown.clone()));
+    let serving = ground.serving(settings, ports, alarm).await?;
+    opening.set(true);
+    Ok(serving)
 }
 
 async fn drain(mut tasks: Tasks) {
@@ -121,6 +154,8 @@ pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::R
 fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    // A limit on the size of files is met like a full disk; by itself the signal would end the process.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).context("SIGXFSZ")?);
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
@@ -45,15 +45,21 @@ impl Part {
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The metrics, as soon as every part has registered its own.
+pub type Metrics = Arc<OnceLock<Registry>>;
+
 /// `/healthz`, `/readyz`, `/metrics`.
-pub fn routes(readiness: Readiness, registry: Arc<Registry>) -> BoxedFilter<(Response,)> {
+pub fn routes(readiness: Readiness, metrics: Metrics) -> BoxedFilter<(Response,)> {
     let reads = warp::get().or(warp::head()).unify();
     let alive = warp::path!("healthz").map(|| plain(StatusCode::OK, "ok\n".into()));
     let ready = warp::path!("readyz").map(move || match readiness.missing().as_slice() {
         [] => plain(StatusCode::OK, "ok\n".into()),
         missing => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))),
     });
-    let metrics = warp::path!("metrics").map(move || exposition(&registry));
+    let metrics = warp::path!("metrics").map(move || match metrics.get() {
+        Some(registry) => exposition(registry),
+        None => plain(StatusCode::SERVICE_UNAVAILABLE, "not yet\n".into()),
+    });
     let routes = reads.and(alive.or(ready).unify().or(metrics).unify());
     routes
         .recover(|_| async { Ok::<_, Infallible>(plain(StatusCode::NOT_FOUND, "not found\n".into())) })
@@ -99,13 +105,14 @@ mod tests {
     async fn unready_parts_are_named() {
         let readiness = Readiness::default();
         let (store, webhook) = (readiness.part("store"), readiness.part("webhook"));
-        let routes = routes(readiness, Arc::default());
+        let routes = routes(readiness, Metrics::default());
         assert_eq!(ask(&routes, "/readyz").await, (503, "not ready: store, webhook\n".into()));
         store.set(true);
         assert_eq!(ask(&routes, "/readyz").await, (503, "not ready: webhook\n".into()));
         webhook.set(true);
         assert_eq!(ask(&routes, "/readyz").await.0, 200);
         assert_eq!(ask(&routes, "/healthz").await.0, 200);
+        assert_eq!(ask(&routes, "/metrics").await.0, 503);
         assert_eq!(ask(&routes, "/other").await.0, 404);
     }
 
@@ -115,7 +122,7 @@ mod tests {
         let metrics = HttpMetrics::register(&mut registry);
         let labels = Labels { dialect: "confidant", method: "GET", route: "/v1/services/{id}", status: 200 };
         metrics.answered(&labels, Duration::from_millis(3));
-        let (status, page) = ask(&routes(Readiness::default(), Arc::new(registry)), "/metrics").await;
+        let (status, page) = ask(&routes(Readiness::default(), Arc::new(OnceLock::from(registry))), "/metrics").await;
         assert_eq!(status, 200);
         let line = r#"http_requests_total{dialect="confidant",method="GET",route="/v1/services/{id}",status="200"} 1"#;
         assert!(page.contains(line), "{page}");

@@ -38,9 +38,11 @@ async fn what_is_written_survives_sigkill_and_ends_well_on_sigterm() {
     let read: Value = read.send().await.expect("an answer").json().await.expect("JSON");
     assert_eq!(read["credential_pairs"], created["credential_pairs"]);
     assert_eq!(strongroom.stop().await.code(), Some(0));
-    for file in fs::read_dir(&strongroom.data).expect("the folder").flatten() {
-        let bytes = fs::read(file.path()).expect("a file");
-        assert!(!bytes.windows(9).any(|part| part == b"v-a-l-u-e"), "{}", file.path().display());
+    for folder in [strongroom.data.clone(), strongroom.data.join("audit")] {
+        for file in fs::read_dir(folder).expect("the folder").flatten().filter(|file| file.path().is_file()) {
+            let bytes = fs::read(file.path()).expect("a file");
+            assert!(!bytes.windows(9).any(|part| part == b"v-a-l-u-e"), "{}", file.path().display());
+        }
     }
     assert!(!strongroom.log().contains("v-a-l-u-e"));
 }

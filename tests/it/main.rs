@@ -1,11 +1,20 @@
 //! Everything in one binary: each further one would link the whole again.
 
 mod alone;
+mod audit;
+mod backup;
+mod canary;
 mod cluster;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod crashes;
 mod crd_rules;
 mod ground;
 mod house;
+mod kms;
+mod leader;
+mod memory;
+mod postgres;
 mod process;
 mod reconcile;
 mod rekey;

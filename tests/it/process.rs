@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, Client, Identity};
@@ -19,7 +20,8 @@ pub struct Strongroom {
     command: &'static str,
     environment: Vec<(String, String)>,
     child: Option<Child>,
-    _dir: Option<tempfile::TempDir>,
+    log: PathBuf,
+    dir: Arc<tempfile::TempDir>,
 }
 
 /// The binary without anything of the test's environment that it would take as a setting.
@@ -41,19 +43,21 @@ fn free_ports() -> [u16; 3] {
 impl Strongroom {
     /// `strongroom serve`, or `run` against the cluster of `kubeconfig`; not started yet.
     pub fn new(kubeconfig: Option<&Path>) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let [rest, admin, webhook] = free_ports();
         let environment = kubeconfig.map(|path| ("KUBECONFIG".to_owned(), path.display().to_string()));
-        Self {
-            data: dir.path().join("data"),
-            rest,
-            admin,
-            webhook,
-            command: if kubeconfig.is_some() { "run" } else { "serve" },
-            environment: environment.into_iter().collect(),
-            child: None,
-            _dir: Some(dir),
-        }
+        let command = if kubeconfig.is_some() { "run" } else { "serve" };
+        let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+        Self::on(dir, command, environment.into_iter().collect())
+    }
+
+    /// Another process on the same store, with ports of its own.
+    pub fn beside(&self) -> Self {
+        Self::on(self.dir.clone(), self.command, self.environment.clone())
+    }
+
+    fn on(dir: Arc<tempfile::TempDir>, command: &'static str, environment: Vec<(String, String)>) -> Self {
+        let [rest, admin, webhook] = free_ports();
+        let (data, log) = (dir.path().join("data"), dir.path().join(format!("{rest}.log")));
+        Self { data, rest, admin, webhook, command, environment, child: None, log, dir }
     }
 
     /// Takes effect at the next start.
@@ -63,7 +67,7 @@ impl Strongroom {
     }
 
     pub fn spawn(&mut self) {
-        let log = fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
+        let log = fs::File::options().create(true).append(true).open(&self.log).expect("a log");
         let child = binary()
             .arg(self.command)
             .args(["--data-dir", &self.data.display().to_string()])
@@ -72,19 +76,15 @@ impl Strongroom {
             .args(["--webhook-listen", &format!("127.0.0.1:{}", self.webhook), "--webhook-name", "127.0.0.1"])
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
             .stderr(log)
             .spawn()
             .expect("the binary");
         self.child = Some(child);
     }
 
-    fn log_path(&self) -> PathBuf {
-        self.data.with_extension("log")
-    }
-
     pub fn log(&self) -> String {
-        fs::read_to_string(self.log_path()).unwrap_or_default()
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Starts it and waits until it answers that it is ready.
@@ -95,12 +95,19 @@ impl Strongroom {
 
     /// Waits until this page of the admin listener answers 200.
     pub async fn wait_until(&mut self, page: &str) {
+        self.wait_for(page, |status, _| status == 200).await;
+    }
+
+    async fn wait_for(&mut self, page: &str, is_it: impl Fn(u16, &str) -> bool) {
         let url = format!("http://127.0.0.1:{}/{page}", self.admin);
         let client = plain_client();
         let begun = Instant::now();
         loop {
-            if client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
-                return;
+            if let Ok(answer) = client.get(&url).send().await {
+                let status = answer.status().as_u16();
+                if is_it(status, &answer.text().await.unwrap_or_default()) {
+                    return;
+                }
             }
             let ended = self.child.as_mut().and_then(|child| child.try_wait().expect("a child"));
             assert!(ended.is_none(), "it ended by itself: {}", self.log());
@@ -112,7 +119,7 @@ impl Strongroom {
     /// Starts it and waits until it serves REST: for clusters without its webhook configurations, where it is never ready.
     pub async fn start_without_webhook(&mut self) {
         self.spawn();
-        self.wait_until("healthz").await;
+        self.wait_for("readyz", |status, said| status == 200 || (status == 503 && !said.contains("rest"))).await;
     }
 
     pub fn has_ended(&mut self) -> bool {
@@ -145,17 +152,51 @@ impl Strongroom {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("a started process").id()
+    }
+
+    fn signal(&self, name: &str) {
+        let done = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().expect("kill");
+        assert!(done.success());
+    }
+
     /// SIGTERM, and its exit status.
     pub async fn stop(&mut self) -> ExitStatus {
-        let id = self.child.as_ref().expect("a started process").id().to_string();
-        Command::new("kill").arg(&id).status().expect("kill");
+        self.signal("TERM");
         self.ended().await
+    }
+
+    /// Not a thread of it runs until it is resumed.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// Whether its metrics say that it runs the controllers. One that is paused or has ended says nothing.
+    pub async fn leads(&self) -> bool {
+        let page = plain_client().get(format!("http://127.0.0.1:{}/metrics", self.admin)).send().await;
+        let Ok(page) = page else { return false };
+        page.text().await.is_ok_and(|page| page.lines().any(|line| line == "strongroom_leader 1"))
+    }
+
+    /// What `strongroom check` prints, with the settings of this one.
+    pub fn check(&self) -> String {
+        let mut command = binary();
+        command.args(["check", "--data-dir", &self.data.display().to_string()]);
+        let settings = self.environment.iter().filter(|(name, _)| name != "FAILPOINTS");
+        let answer = command.envs(settings.map(|(name, value)| (name, value))).output().expect("the binary");
+        String::from_utf8_lossy(&answer.stdout).into_owned()
     }
 
     /// `strongroom client create` on the same folder; the password.
     pub fn create_client(&self, name: &str, admin: bool) -> String {
         let mut command = binary();
         command.args(["client", "create", name, "--data-dir", &self.data.display().to_string()]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if admin {
             command.arg("--admin");
         }

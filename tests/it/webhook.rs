@@ -101,7 +101,7 @@ impl Webhook {
             authorities: reflect::<CertificateAuthority>(client, &mut tasks),
             clients: reflect::<ClientCredential>(client, &mut tasks),
         };
-        let routes = routes(known, Admissions::default());
+        let routes = routes(watch::channel(known).1, Admissions::default());
         let (limits, end) = (Limits { drain: Duration::ZERO, ..limits() }, CancellationToken::new());
         tasks.spawn(serve(listener, Some(tls.clone()), routes, limits, end.clone()));
         let (said, readiness) = watch::channel(Readiness::NotReady("nothing was said yet".into()));

@@ -64,11 +64,13 @@ def the_chart_is_accepted(name, text, namespace):
     # The server knows no ServiceMonitor; tests/manifests/rendered holds that one. Pods come below.
     objects = dry_run(without(text, "ServiceMonitor", "Pod"))
     by_kind = {o["kind"]: o for o in objects}
-    template = by_kind["StatefulSet"]["spec"]["template"]
+    template = (by_kind.get("StatefulSet") or by_kind["Deployment"])["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "strongroom-0", "namespace": namespace, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
     pod["spec"]["serviceAccountName"] = "default"
     pod["spec"].pop("serviceAccount", None)
-    pod["spec"].setdefault("volumes", []).append({"name": "data", "emptyDir": {}})
+    volumes = pod["spec"].setdefault("volumes", [])
+    if not any(volume["name"] == "data" for volume in volumes):
+        volumes.append({"name": "data", "emptyDir": {}})
     dry_run(json.dumps(pod))
     for check in of_kind(text, "Pod"):
         dry_run(re.sub(r"serviceAccountName: .*", "serviceAccountName: default", check))
@@ -128,7 +130,7 @@ def the_account_has_exactly_its_rights():
 
 
 def wrong_values_are_refused():
-    wrong = {"replicas=3": "replicas", "settings.logFormat=xml": "logFormat", "webhook.url=http://192.0.2.1": "url", "name=Big": "name", "image.digest=latest": "digest", "settings.dataDir=/tmp": "dataDir"}
+    wrong = {"replicas=3": "replicas", "settings.logFormat=xml": "logFormat", "webhook.url=http://192.0.2.1": "url", "name=Big": "name", "image.digest=latest": "digest", "settings.dataDir=/tmp": "dataDir", "database.secretName=db": "kmsKey"}
     for setting, field in wrong.items():
         done = run("helm", "template", "x", ROOT / "helm/strongroom", "--set", setting)
         expect(done.returncode and field in done.stderr, f"--set {setting} is refused by its name")

@@ -23,7 +23,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- concat (list .Values.name $service (printf "%s.svc" $service) (printf "%s.svc.cluster.local" $service) "localhost" "127.0.0.1") .Values.rest.tlsNames | join "," -}}
 {{- end }}
 
-{{/* What the process is told, in the StatefulSet and in the test pod alike. */}}
+{{/* What the process is told, in every pod and in the test pod alike. */}}
 {{- define "strongroom.environment" -}}
 - {name: STRONGROOM_DATA_DIR, value: /var/lib/strongroom}
 - {name: STRONGROOM_LISTEN, value: "0.0.0.0:8443"}
@@ -36,6 +36,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - {name: STRONGROOM_TLS_KEY, value: /etc/strongroom/tls/tls.key}
 {{- else }}
 - {name: STRONGROOM_TLS_NAME, value: {{ include "strongroom.restNames" . | quote }}}
+{{- end }}
+{{- with .Values.database.secretName }}
+- name: STRONGROOM_DATABASE
+  valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.database.key | quote }}}}
 {{- end }}
 {{- range $setting, $value := .Values.settings }}
 - {name: STRONGROOM_{{ snakecase $setting | upper }}, value: {{ $value | quote }}}
@@ -69,6 +73,9 @@ capabilities: {drop: [ALL]}
 
 {{- define "strongroom.volumes" -}}
 - {name: tmp, emptyDir: {sizeLimit: 64Mi}}
+{{- if .Values.database.secretName }}
+- {name: data, emptyDir: {sizeLimit: 64Mi}}
+{{- end }}
 {{- if .Values.rest.tlsSecretName }}
 - {name: tls, secret: {secretName: {{ .Values.rest.tlsSecretName | quote }}}}
 {{- end }}

@@ -214,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_has_one_identity_and_another_key_another() {
+        let (one, other) = (Place::with(&[1; 32], 0o400), Place::with(&[2; 32], 0o400));
+        let id = one.open().unwrap().id();
+        assert_eq!(id, one.make().unwrap().id());
+        assert_ne!(id, other.open().unwrap().id());
+        assert!(id.strip_prefix("file:").is_some_and(|digits| digits.len() == 16), "{id}");
+    }
+
+    #[test]
     fn opening_never_makes_a_key() {
         let place = Place::new();
         assert!(matches!(place.open(), Err(Error::NotFound { what }) if what.contains("strongroom.key")));

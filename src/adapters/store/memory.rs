@@ -7,11 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Held, Tables, apply, name_key};
+use super::{Contents, Held, Tables, apply, name_key};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::{Books, Ledger};
 use crate::app::ports::{
-    Alias, Append, HeadRow, Journal, Key, KeyTable, Mac, RevisionRow, Row, Sealed, Snapshot, Store, WrappedKey, Write,
+    Alias, Append, Beginning, HeadRow, Item, Items, Journal, Key, KeyTable, Mac, RevisionRow, Row, Sealed, Snapshot,
+    Store, Vacant, WrappedKey, Write,
 };
 use crate::domain::Result;
 use crate::domain::name::{RecordId, Revision, StoreId};
@@ -112,13 +113,26 @@ impl KeyTable for MemoryStore {
     }
 
     async fn data_keys(&self) -> Result<Vec<WrappedKey>> {
+        let mut moment = self.state().clone();
+        moment.keys().await
+    }
+}
+
+#[async_trait]
+impl Vacant for MemoryStore {
+    async fn require_vacant(&self) -> Result<()> {
         let state = self.state();
-        let keys = state.keys.iter().map(|((epoch, root), wrapped)| WrappedKey {
-            epoch: *epoch,
-            root: root.clone(),
-            wrapped: wrapped.clone(),
-        });
-        Ok(keys.collect())
+        let [data_keys, records, notes] = [state.keys.len(), state.records.len(), state.audit.len()];
+        Contents { data_keys: data_keys as u64, records: records as u64, notes: notes as u64 }.require_none()
+    }
+
+    async fn fill(self, beginning: Beginning, items: Items) -> Result<Self> {
+        self.require_vacant().await?;
+        let mut state = State { ledger: Some(beginning.ledger), ..State::default() };
+        for item in items {
+            state.put_item(item?);
+        }
+        Ok(Self { id: beginning.store, state: Mutex::new(state) })
     }
 }
 
@@ -129,6 +143,21 @@ impl State {
             Some(Row { head: record.head.clone(), stamp, sealed, mac: record.mac })
         });
         rows.collect()
+    }
+
+    fn put_item(&mut self, item: Item) {
+        match item {
+            Item::Key(key) => drop(self.keys.insert((key.epoch, key.root), key.wrapped)),
+            Item::Head(row) => {
+                let HeadRow { head, stamp, mac, aliases, links } = *row;
+                self.records.insert(head.id, Record { head, revision: stamp.number, mac, aliases, links });
+            }
+            Item::Revision(row) => {
+                let RevisionRow { id, stamp, sealed } = *row;
+                self.revisions.insert((id, stamp.number), (stamp, sealed));
+            }
+            Item::Note(position, note) => self.audit.push((position, note)),
+        }
     }
 
     fn holder(&self, class: Class, held: impl Fn(&Record) -> bool) -> Option<RecordId> {
@@ -221,6 +250,15 @@ impl Tables for State {
 impl Snapshot for State {
     async fn ledger(&mut self) -> Result<Option<Ledger>> {
         Ok(self.ledger.clone())
+    }
+
+    async fn keys(&mut self) -> Result<Vec<WrappedKey>> {
+        let keys = self.keys.iter().map(|((epoch, root), wrapped)| WrappedKey {
+            epoch: *epoch,
+            root: root.clone(),
+            wrapped: wrapped.clone(),
+        });
+        Ok(keys.collect())
     }
 
     async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>> {

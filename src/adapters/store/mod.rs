@@ -6,9 +6,11 @@
 #[cfg(test)]
 mod contract;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 pub use memory::{MemoryJournal, MemoryStore};
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 use crate::app::audit::{Note, Position};
@@ -113,6 +115,7 @@ fn apply_change(tables: &mut impl Tables, books: &mut Books, change: &Change) ->
             true => Ok(()),
             false => Err(Conflict::Stale { what: format!("{root}, without which a data key would be lost,") }.into()),
         },
+        Change::Remark => Ok(()),
         Change::Raise(fence) => books.raise(*fence),
     }
 }
@@ -158,6 +161,25 @@ fn require_next(append: &Append) -> Result<()> {
         return Ok(());
     }
     Err(Error::internal(format!("record {}: revision {given} where {next} is next", append.row.head.id)))
+}
+
+/// What keeps a store from being filled.
+struct Contents {
+    data_keys: u64,
+    records: u64,
+    notes: u64,
+}
+
+impl Contents {
+    fn require_none(&self) -> Result<()> {
+        let Self { data_keys, records, notes } = self;
+        if data_keys + records + notes == 0 {
+            return Ok(());
+        }
+        let holds = format!("{data_keys} data keys, {records} records and {notes} audit records");
+        let message = format!("the store is not empty: it holds {holds}; choose another");
+        Err(Error::Awaiting { reason: "NotEmpty", message })
+    }
 }
 
 fn described(head: &Head) -> String {

@@ -100,6 +100,13 @@ impl Census {
         entry.written.as_ref().map(|(_, status)| status.clone())
     }
 
+    /// The version of our last write, if the cache does not show it yet.
+    pub fn newest(&self, owner: &Owner, resource_version: u64) -> u64 {
+        let known = self.lock();
+        let written = known.entries.get(owner).and_then(|entry| entry.written.as_ref());
+        written.map_or(resource_version, |(version, _)| resource_version.max(*version))
+    }
+
     pub fn record(&self, owner: &Owner, uid: &str, resource_version: u64, status: Value) {
         if let Some(entry) = self.lock().entries.get_mut(owner).filter(|entry| entry.uid == uid) {
             entry.written = Some((resource_version, status));

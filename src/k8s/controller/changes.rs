@@ -1,28 +1,50 @@
 //! From new revisions in the store to the resources that are made of them: a value written over REST
 //! reaches its Secret, and the Services that contain it, at once.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
+use crate::app::elsewhere::Elsewhere;
 use crate::app::records::Changed;
 use crate::domain::name::Path;
 use crate::domain::record::Class;
 use crate::k8s::controller::Desk;
 
-/// Until shutdown.
-pub async fn follow(desk: Arc<Desk>, shutdown: CancellationToken) {
+/// How long a value that was written over REST to another process may wait for us to see it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Until shutdown. `elsewhere`: what others write, where there are others.
+pub async fn follow(desk: Arc<Desk>, elsewhere: Option<Elsewhere>, shutdown: CancellationToken) {
+    tokio::select! {
+        () = here(&desk) => {}
+        () = there(&desk, elsewhere) => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn here(desk: &Desk) {
     let mut changes = desk.app.changes();
     loop {
-        let change = tokio::select! {
-            change = changes.recv() => change,
-            () = shutdown.cancelled() => return,
-        };
-        match change {
-            Ok(changed) => wake(&desk, &changed),
+        match changes.recv().await {
+            Ok(changed) => wake(desk, &changed),
             Err(RecvError::Lagged(_)) => desk.triggers.wake_all(),
             Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn there(desk: &Desk, elsewhere: Option<Elsewhere>) {
+    let Some(mut elsewhere) = elsewhere else { return pending().await };
+    loop {
+        tokio::time::sleep(LOOK).await;
+        match elsewhere.look().await {
+            Ok(Some(changes)) => changes.iter().for_each(|changed| wake(desk, changed)),
+            Ok(None) => desk.triggers.wake_all(),
+            Err(error) => tracing::debug!(%error, detail = error.detail(), "what others wrote is not known yet"),
         }
     }
 }

@@ -34,8 +34,10 @@ use crate::domain::record::{Class, Owner};
 use crate::k8s::conditions::{Life, Verdict};
 pub use crate::k8s::controller::census::Census;
 use crate::k8s::controller::triggers::{Triggers, Wakes};
+pub use crate::k8s::controller::watch::forget_history;
 use crate::k8s::crd::{DeletionPolicy, Managed, Target};
 use crate::k8s::failure::Failure;
+use crate::k8s::leader::Term;
 use crate::k8s::projection::Projection;
 use crate::k8s::projection::apply::{Applier, Outcome};
 use crate::k8s::projection::plan::Author;
@@ -90,6 +92,7 @@ pub struct Desk {
     pub triggers: Arc<Triggers>,
     pub recorder: Recorder,
     pub retain_for: SignedDuration,
+    pub term: Term,
 }
 
 /// One look at one resource.
@@ -167,6 +170,10 @@ async fn reconcile<K: Reconciled>(resource: Arc<K>, desk: Arc<Desk>) -> Result<A
         return Ok(Action::await_change());
     }
     let outcome = settle(resource.as_ref(), &visit).await;
+    // What failed because others lead by now is theirs to tell of.
+    if outcome.is_err() && !desk.term.holds() {
+        return Ok(Action::await_change());
+    }
     if !desk.census.knows(owner) {
         withdraw::<K>(&desk, owner).await;
         return Ok(Action::await_change());

@@ -80,32 +80,49 @@ fn observed<K: Reconciled>(
     status
 }
 
-/// One write. The uid keeps it from reaching another resource of the same name.
+/// One write. The uid keeps it from reaching another resource of the same name, and the version from being put over what
+/// another leader said since: it goes to the version that was looked at, or to one that this process has seen.
 async fn write<K: Reconciled>(resource: &K, visit: &Visit<'_>, status: &StatusOf<K>) -> Result<(), Failure> {
-    let owner = visit.owner();
-    let what = format!("the status of {} {}", owner.kind, owner.name);
+    let (owner, census) = (visit.owner(), &visit.desk.census);
+    let failed = |error| refused(&format!("the status of {} {}", owner.kind, owner.name), error);
     let status = serde_json::to_value(status).unwrap_or(Value::Null);
-    let body = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::KIND,
-        "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": visit.author.uid},
-        "status": status,
-    });
     let api: Api<K> = Api::namespaced(visit.desk.client.clone(), &owner.namespace);
-    let parameters = PatchParams::apply(&manager(K::KIND)).force();
-    step("status.patch");
-    let answer = api.patch_status(&resource.name_any(), &parameters, &Patch::Apply(&body)).await;
-    step("status.patched");
-    match answer {
-        Ok(written) => {
-            visit.desk.census.record(owner, &visit.author.uid, version(&written), status);
-            Ok(())
+    let mut seen = census.newest(owner, version(resource));
+    for _ in 0..ATTEMPTS {
+        let body = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::KIND,
+            "metadata": {"name": owner.name, "namespace": owner.namespace, "uid": visit.author.uid,
+                "resourceVersion": seen.to_string()},
+            "status": status,
+        });
+        let parameters = PatchParams::apply(&manager(K::KIND)).force();
+        step("status.patch");
+        let answer = api.patch_status(&owner.name, &parameters, &Patch::Apply(&body)).await;
+        step("status.patched");
+        match answer {
+            Ok(written) => {
+                census.record(owner, &visit.author.uid, version(&written), status);
+                return Ok(());
+            }
+            // Deleted since: nobody is left to tell.
+            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(()),
+            // Somebody labelled it, say.
+            Err(kube::Error::Api(answer)) if answer.is_conflict() => {
+                let found = api.get_metadata_opt(&owner.name).await.map_err(failed)?;
+                match found.filter(|found| found.uid().as_ref() == Some(&visit.author.uid)) {
+                    Some(found) => seen = version(&found),
+                    None => return Ok(()),
+                }
+            }
+            Err(error) => return Err(failed(error)),
         }
-        // Deleted since: nobody is left to tell.
-        Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => Ok(()),
-        Err(error) => Err(refused(&what, error)),
     }
+    Err(Failure::new(Next::Retry, "Contended", format!("{} {} changes all the time", owner.kind, owner.name)))
 }
+
+/// How often a status is written to a resource that somebody else writes at the same time.
+const ATTEMPTS: usize = 3;
 
 /// One line for each change, not for each attempt.
 fn log(visit: &Visit<'_>, verdict: &Verdict) {

@@ -56,7 +56,7 @@ pub fn resources<K: Reconciled>(
 
 /// Half of a resource's bytes are about who wrote which field and what kubectl applied last: nothing of that is asked
 /// for, and every resource is kept in memory.
-fn forget_history(resource: &mut impl ResourceExt) {
+pub fn forget_history(resource: &mut impl ResourceExt) {
     resource.managed_fields_mut().clear();
     resource.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
@@ -119,6 +119,8 @@ impl Registrar {
         for failures in 1.. {
             let error = match attempt().await {
                 Ok(done) => return Some(done),
+                // Whoever leads now lists everything for itself.
+                Err(_) if !self.desk.term.holds() => return None,
                 Err(error) => error,
             };
             tracing::warn!(what, %error, detail = error.detail(), "the store did not take a deletion; trying again");

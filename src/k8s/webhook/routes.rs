@@ -13,6 +13,7 @@ use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use kube_runtime::reflector::Store;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tracing::info;
 use warp::filters::BoxedFilter;
 use warp::http::{StatusCode, header};
@@ -26,7 +27,7 @@ use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Servic
 use crate::server::body::{self, Unread};
 use crate::server::listen::Limits;
 
-/// What the webhook knows of the cluster: filled by the composition root's reflectors.
+/// What the webhook knows of the cluster: filled by whichever watches run.
 #[derive(Clone)]
 pub struct Known {
     pub credentials: Store<Credential>,
@@ -42,7 +43,7 @@ pub fn limits() -> Limits {
 }
 
 /// Answers every request, so that nothing of another dialect's shape comes out here.
-pub fn routes(known: Known, admissions: Admissions) -> BoxedFilter<(Response,)> {
+pub fn routes(known: watch::Receiver<Known>, admissions: Admissions) -> BoxedFilter<(Response,)> {
     let context = Arc::new(Context { known, admissions });
     let pods = {
         let context = context.clone();
@@ -83,14 +84,18 @@ fn plain(status: StatusCode, text: &str) -> Response {
 }
 
 struct Context {
-    known: Known,
+    known: watch::Receiver<Known>,
     admissions: Admissions,
 }
 
 impl Context {
+    fn known(&self) -> Known {
+        self.known.borrow().clone()
+    }
+
     async fn pods(&self, json: bool, body: Body) -> Response {
         match request::<DynamicObject>(json, body) {
-            Ok(request) => self.reply("pods", &request, answer::pod(&request, &self.known).await),
+            Ok(request) => self.reply("pods", &request, answer::pod(&request, &self.known()).await),
             Err(bad) => self.malformed("pods", bad),
         }
     }
@@ -100,7 +105,7 @@ impl Context {
             Ok(request) => request,
             Err(bad) => return self.malformed("resources", bad),
         };
-        match answer::resource(&request, &self.known).await {
+        match answer::resource(&request, &self.known()).await {
             Some(answer) => self.reply("resources", &request, answer),
             None => {
                 let text = format!("there is nothing to say about a {:?}", request.kind.kind);

@@ -2,17 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use strongroom::k8s::webhook::certificate::Readiness;
+use strongroom::app::own::Lifetimes;
+use strongroom::k8s::webhook::certificate::{Options, Readiness};
 
 use super::{Place, Vault, Webhook};
 use crate::cluster;
 
 /// Changes of this test's configurations by the keeper that the API server took or refused.
 fn writes(place: &Place) -> usize {
+    answers(place).len()
+}
+
+/// How the API server answered each of them.
+fn answers(place: &Place) -> Vec<u64> {
     let log = std::fs::read_to_string(cluster::audit_log()).expect("an audit log");
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let ours = events.filter(|event| {
@@ -21,7 +28,7 @@ fn writes(place: &Place) -> usize {
             && event["objectRef"]["name"] == place.namespace.as_str()
             && event["requestURI"].as_str().is_some_and(|uri| uri.contains("fieldManager=strongroom-webhook"))
     });
-    ours.count()
+    ours.filter_map(|event| event["responseStatus"]["code"].as_u64()).collect()
 }
 
 async fn set_bundle(place: &Place, value: Value) {
@@ -83,6 +90,41 @@ async fn a_restart_writes_nothing() {
         json!({"containers": [{"name": "app", "image": "none"}]}),
     );
     place.pods().create(&Default::default(), &pod).await.expect("admitted");
+}
+
+#[tokio::test]
+async fn replicas_on_one_store_show_one_certificate_and_do_not_fight_over_the_bundle() {
+    let place = Place::new("replicas").await;
+    let vault = Vault::new().await;
+    let lifetimes = Lifetimes { authority: SignedDuration::from_secs(12), leaf: SignedDuration::from_secs(3) };
+    let options = || Options { lifetimes, ..place.options() };
+    let mut replicas = [
+        Webhook::start(&vault, &place.client, options(), None).await,
+        Webhook::start(&vault, &place.client, options(), None).await,
+        Webhook::start(&vault, &place.client, options(), None).await,
+    ];
+    place.install(replicas[0].port).await;
+    for replica in &mut replicas {
+        replica.until_ready().await;
+    }
+    let mut bundles = std::collections::BTreeSet::new();
+    let begun = Instant::now();
+    while bundles.len() < 4 {
+        bundles.insert(place.bundle().await);
+        assert!(begun.elapsed() < Duration::from_secs(60), "no rotation: {}", bundles.len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut shown = replicas.iter().map(|it| it.shown.lock().expect("not poisoned").len());
+    assert!(shown.all(|shown| shown > 3), "each shows what the store has");
+    // Each wants to write each bundle into two configurations, and all but one find it done or lose the race for it.
+    let answers = answers(&place);
+    let taken = answers.iter().filter(|code| **code == 200).count();
+    println!("{} bundles: {taken} writes taken, {} refused", bundles.len(), answers.len() - taken);
+    assert!((2 * bundles.len() - 1..=2 * bundles.len() + 2).contains(&taken), "{taken}");
+    assert!(answers.len() <= 2 * 2 * 3 * bundles.len(), "{}", answers.len());
+    for replica in replicas {
+        replica.kill().await;
+    }
 }
 
 #[tokio::test]

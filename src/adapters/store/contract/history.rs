@@ -4,13 +4,13 @@ use super::*;
 
 /// One step of a random history over few enough records, names and aliases that they collide.
 #[derive(Clone, Debug)]
-enum Step {
+pub(in crate::adapters::store) enum Step {
     Append { class: Class, record: u8, name: &'static str, ahead: i8, aliases: Vec<Alias>, links: Vec<u8> },
     Release { records: Vec<u8>, second: i64 },
     Purge { second: i64 },
 }
 
-fn steps() -> impl Strategy<Value = Step> {
+pub(in crate::adapters::store) fn steps() -> impl Strategy<Value = Step> {
     let class = prop::sample::select(vec![Class::Credential, Class::Service]);
     let name = prop::sample::select(vec!["/a", "/A", "/b", "/B", "/c"]);
     let kind = prop::sample::select(vec![AliasKind::Title, AliasKind::Fingerprint]);
@@ -46,7 +46,7 @@ async fn take(store: &dyn Adapter, step: &Step) -> String {
 }
 
 /// Everything that can be asked, in one comparable answer.
-async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
+pub(in crate::adapters::store) async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
     let ids: Vec<_> = (0..8).map(id).collect();
     let mut keys = vec![Key::Ids(&ids), Key::Names(&["/a"]), Key::Names(&["/B"]), Key::Names(&["/c"])];
     for kind in [AliasKind::Title, AliasKind::Fingerprint] {

@@ -1,7 +1,8 @@
 //! What every store must do, run on each of them. The doc comments of the ports are the text to it.
 
-mod history;
+pub(super) mod history;
 mod ledger;
+mod vacant;
 
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::{MemoryStore, SqliteStore};
+use super::postgres::server;
+use super::{MemoryStore, PostgresStore, SqliteStore};
 use crate::app::alarm::Alarm;
 use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;
@@ -20,6 +22,7 @@ use crate::app::ports::{
 };
 use crate::domain::name::{RecordId, Revision, StoreId, Tenant, VersionId};
 use crate::domain::record::{Class, Head, Origin, Owner, Release, Stamp};
+use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
 
 pub(super) trait Adapter: Store + KeyTable {}
@@ -97,7 +100,7 @@ pub(super) fn sealed(bytes: impl Into<Vec<u8>>) -> Sealed {
     Sealed { epoch: 1, bytes: bytes.into() }
 }
 
-fn marked(row: &Row) -> Mac {
+pub(super) fn marked(row: &Row) -> Mac {
     keyring().mark(&Head { released: None, ..row.head.clone() }, &row.stamp).unwrap()
 }
 
@@ -118,7 +121,19 @@ macro_rules! contract {
                 super::$rule(std::sync::Arc::new(store)).await;
             })*
         }
+        mod in_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $rule() {
+                super::$rule(std::sync::Arc::new(super::in_a_new_database().await)).await;
+            })*
+        }
     };
+}
+
+/// On the real server that the tests of that adapter start.
+pub(super) async fn in_a_new_database() -> PostgresStore {
+    let url = tokio::task::spawn_blocking(|| server::shared().database()).await.unwrap();
+    PostgresStore::open(&SecretText::new(url)).await.unwrap()
 }
 
 contract![
@@ -187,11 +202,11 @@ fn titled(append: Append, title: &str) -> Append {
     Append { aliases: vec![Alias { kind: AliasKind::Title, value: title.into() }], ..append }
 }
 
-fn linked(append: Append, links: &[u8]) -> Append {
+pub(super) fn linked(append: Append, links: &[u8]) -> Append {
     Append { links: links.iter().map(|number| id(*number)).collect(), ..append }
 }
 
-fn release(second: i64) -> Release {
+pub(super) fn release(second: i64) -> Release {
     Release { at: at(second), purge_at: at(second + 100) }
 }
 

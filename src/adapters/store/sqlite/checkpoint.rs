@@ -23,7 +23,7 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn start(path: PathBuf, alarm: Alarm) -> Result<Self> {
-        let log = with_suffix(&path, "-wal");
+        let log = file::with_suffix(&path, "-wal");
         let (wish, wishes) = sync_channel(1);
         let builder = thread::Builder::new().name("store-checkpoint".into());
         let thread = builder.spawn(move || serve(&path, &wishes, &alarm)).map_err(file::unavailable)?;
@@ -62,10 +62,4 @@ fn serve(path: &Path, wishes: &Receiver<bool>, alarm: &Alarm) {
             tracing::warn!(detail = error.detail(), "the log was not copied into the store; it is tried again");
         }
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,30 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
 
 pub(super) fn reader(path: &Path) -> Result<Connection> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+/// After a failed sync the kernel takes for written what is not on the disk: the log is read as it should be, no
+/// later sync repairs it, and what is appended behind the gap would be lost with the power. Written again, it is
+/// on the disk before anything is built upon it. The lock keeps other processes from appending meanwhile.
+pub(super) fn write_log_again(path: &Path, connection: &Connection) -> Result<()> {
+    let log = with_suffix(path, "-wal");
+    if std::fs::metadata(&log).map_or(0, |found| found.len()) == 0 {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let written = std::fs::read(&log).and_then(|bytes| {
+        let file = OpenOptions::new().write(true).open(&log)?;
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()
+    });
+    connection.execute_batch("ROLLBACK")?;
+    written.map_err(|error| at(&log, error))
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// A connection is never used by two threads at once, so SQLite need not lock it. Plans do not depend on

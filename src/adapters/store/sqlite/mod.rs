@@ -9,6 +9,7 @@ mod schema;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod vacant;
 mod write;
 mod writer;
 
@@ -29,6 +30,7 @@ use writer::Writer;
 pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
+    alarm: Alarm,
 }
 
 impl SqliteStore {
@@ -37,8 +39,10 @@ impl SqliteStore {
     pub fn open(path: &Path, alarm: Alarm) -> Result<Self> {
         let path = file::create(path)?;
         let mut connection = file::writer(&path)?;
+        file::write_log_again(&path, &connection)?;
         schema::migrate(&mut connection)?;
-        Ok(Self { readers: Readers::new(path.clone()), writer: Writer::start(path, connection, alarm)? })
+        let writer = Writer::start(path.clone(), connection, alarm.clone())?;
+        Ok(Self { readers: Readers::new(path), writer, alarm })
     }
 
     /// How many transactions were committed by this handle.

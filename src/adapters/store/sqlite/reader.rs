@@ -84,13 +84,7 @@ impl Readers {
     }
 
     pub(super) fn data_keys(&self) -> Result<Vec<WrappedKey>> {
-        self.on_connection(|connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT epoch, root, wrapped FROM data_keys ORDER BY epoch")?;
-            let keys = statement
-                .query_map([], |row| Ok(WrappedKey { epoch: row.get(0)?, root: row.get(1)?, wrapped: row.get(2)? }))?;
-            keys.map(|key| key.map_err(Error::from)).collect()
-        })
+        self.on_connection(data_keys)
     }
 
     pub(super) fn close(&self) {
@@ -112,6 +106,14 @@ impl Readers {
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+pub(super) fn data_keys(connection: &Connection) -> Result<Vec<WrappedKey>> {
+    const SQL: &str = "SELECT epoch, root, wrapped FROM data_keys ORDER BY epoch, root";
+    let mut statement = connection.prepare_cached(SQL)?;
+    let keys = statement
+        .query_map([], |row| Ok(WrappedKey { epoch: row.get(0)?, root: row.get(1)?, wrapped: row.get(2)? }))?;
+    keys.map(|key| key.map_err(Error::from)).collect()
 }
 
 fn select(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>> {

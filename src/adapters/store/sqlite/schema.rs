@@ -32,6 +32,12 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
+/// For a store that becomes the copy of another.
+pub(super) fn adopt(connection: &Connection, id: StoreId) -> Result<()> {
+    connection.execute("UPDATE meta SET value = ?2 WHERE key = ?1", params![STORE_ID, id.bytes()])?;
+    Ok(())
+}
+
 pub(super) fn store_id(connection: &Connection) -> Result<StoreId> {
     let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
     Ok(StoreId::from_bytes(statement.query_row([STORE_ID], |row| row.get(0))?))

@@ -6,10 +6,10 @@ use std::path::Path;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
-use super::{file, row, write};
+use super::{file, reader, row, write};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::Ledger;
-use crate::app::ports::{Alias, HeadRow, RevisionRow, Snapshot};
+use crate::app::ports::{Alias, HeadRow, RevisionRow, Snapshot, WrappedKey};
 use crate::domain::name::{RecordId, Revision};
 use crate::domain::{Error, Result};
 
@@ -55,6 +55,10 @@ impl Moment {
 impl Snapshot for Moment {
     async fn ledger(&mut self) -> Result<Option<Ledger>> {
         write::read_ledger(&self.0)
+    }
+
+    async fn keys(&mut self) -> Result<Vec<WrappedKey>> {
+        reader::data_keys(&self.0)
     }
 
     async fn heads(&mut self, after: Option<RecordId>, limit: usize) -> Result<Vec<HeadRow>> {

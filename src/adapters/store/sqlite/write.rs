@@ -18,7 +18,7 @@ const WRITE_HEAD: &str = "
         tenant = excluded.tenant, name = excluded.name, name_key = excluded.name_key, origin = excluded.origin,
         retain_for = excluded.retain_for, revision = excluded.revision, released_at = NULL, purge_at = NULL,
         epoch = excluded.epoch, mac = excluded.mac";
-const WRITE_REVISION: &str = "
+pub(super) const WRITE_REVISION: &str = "
     INSERT INTO revisions (record, number, version_id, at, actor, epoch, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const REHEAD: &str =
     "UPDATE records SET retain_for = ?2, released_at = ?3, purge_at = ?4, epoch = ?5, mac = ?6 WHERE id = ?1";
@@ -164,6 +164,6 @@ impl Transaction<'_> {
     }
 }
 
-fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize> {
+pub(super) fn execute(connection: &Connection, sql: &str, params: impl Params) -> Result<usize> {
     Ok(connection.prepare_cached(sql)?.execute(params)?)
 }

@@ -99,9 +99,11 @@ impl Desk {
             let mut batch = vec![first];
             batch.extend(orders.try_iter().take(BATCH - 1));
             let answers = self.commit(&batch);
-            for (position, order) in batch.into_iter().enumerate() {
+            for (position, Order { write, answer: caller }) in batch.into_iter().enumerate() {
                 let answer = answers.as_ref().map_or_else(|error| Err(error.clone()), |all| all[position].clone());
-                let _ = order.answer.send(answer); // the caller may have gone
+                // It holds the keyring, which holds the store: whoever drops that last closes it, and must not be us.
+                drop(write);
+                let _ = caller.send(answer); // the caller may have gone
             }
             self.checkpoints.consider();
         }

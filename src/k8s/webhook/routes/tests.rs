@@ -20,7 +20,7 @@ fn fill<K: kube::Resource<DynamicType = ()> + Clone + 'static>(writer: &mut Writ
     writer.apply_watcher_event(&Event::InitDone);
 }
 
-fn known() -> (Known, Writers) {
+fn known() -> (watch::Receiver<Known>, Writers) {
     let (services, of_services) = kube_runtime::reflector::store();
     let (credentials, of_credentials) = kube_runtime::reflector::store();
     let (authorities, of_authorities) = kube_runtime::reflector::store();
@@ -31,7 +31,7 @@ fn known() -> (Known, Writers) {
         _authorities: of_authorities,
         _clients: of_clients,
     };
-    (Known { credentials, services, authorities, clients }, writers)
+    (watch::channel(Known { credentials, services, authorities, clients }).1, writers)
 }
 
 fn service(name: &str) -> Service {

@@ -1,0 +1,76 @@
+//! Look-ups and lists: one prepared statement each, on a session of the pool.
+
+use jiff::Timestamp;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::types::Uuid;
+use sqlx::{Postgres, query};
+
+use super::pool::Pool;
+use super::row::{self, select_current};
+use crate::adapters::store::name_key;
+use crate::app::ports::{Key, Row, WrappedKey};
+use crate::domain::Result;
+use crate::domain::record::Class;
+
+const BY_IDS: &str = select_current!("r.class = $1 AND r.id = ANY ($2)");
+const BY_NAMES: &str = select_current!("r.class = $1 AND r.name_key = ANY ($2)");
+const BY_ALIAS: &str = select_current!(
+    "r.class = $1 AND r.id = (SELECT record FROM strongroom.aliases WHERE class = $1 AND kind = $2 AND value = $3)"
+);
+const BY_LINK: &str =
+    select_current!("r.class = $1 AND r.id IN (SELECT from_id FROM strongroom.links WHERE to_id = $2)");
+const LIST: &str = select_current!("r.class = $1 AND r.released_at IS NULL ORDER BY r.name_key LIMIT $2");
+const LIST_AFTER: &str =
+    select_current!("r.class = $1 AND r.released_at IS NULL AND r.name_key > $3 ORDER BY r.name_key LIMIT $2");
+const DUE: &str = select_current!("r.purge_at <= $1 ORDER BY r.purge_at LIMIT $2");
+pub(super) const DATA_KEYS: &str = "SELECT epoch, root, wrapped FROM strongroom.data_keys ORDER BY epoch, root";
+
+pub(super) async fn find(pool: &Pool, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
+    let class = row::class_number(class);
+    match key {
+        Key::Ids([]) | Key::Names([]) => Ok(Vec::new()),
+        Key::Ids(ids) => {
+            let ids: Vec<Uuid> = ids.iter().copied().map(row::uuid).collect();
+            select(pool, || query(BY_IDS).bind(class).bind(&ids)).await
+        }
+        Key::Names(names) => {
+            let keys: Vec<Vec<u8>> = names.iter().map(|name| name_key(name).into_bytes()).collect();
+            select(pool, || query(BY_NAMES).bind(class).bind(&keys)).await
+        }
+        Key::Alias(kind, value) => {
+            select(pool, || query(BY_ALIAS).bind(class).bind(row::alias_number(kind)).bind(value.as_bytes())).await
+        }
+        Key::LinksTo(id) => select(pool, || query(BY_LINK).bind(class).bind(row::uuid(id))).await,
+    }
+}
+
+pub(super) async fn list(pool: &Pool, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+    let class = row::class_number(class);
+    let limit = at_most(limit);
+    match after.map(name_key) {
+        None => select(pool, || query(LIST).bind(class).bind(limit)).await,
+        Some(after) => select(pool, || query(LIST_AFTER).bind(class).bind(limit).bind(after.as_bytes())).await,
+    }
+}
+
+pub(super) async fn due(pool: &Pool, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
+    select(pool, || query(DUE).bind(now.as_microsecond()).bind(at_most(limit))).await
+}
+
+pub(super) async fn data_keys(pool: &Pool) -> Result<Vec<WrappedKey>> {
+    let rows = pool.read(|| query(DATA_KEYS)).await?;
+    rows.iter().map(wrapped_key).collect()
+}
+
+pub(super) fn wrapped_key(columns: &PgRow) -> Result<WrappedKey> {
+    Ok(WrappedKey { epoch: row::number(columns, 0)?, root: row::get(columns, 1)?, wrapped: row::get(columns, 2)? })
+}
+
+async fn select<'q>(pool: &Pool, statement: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<Vec<Row>> {
+    pool.read(statement).await?.iter().map(row::read).collect()
+}
+
+pub(super) fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,95 @@
+//! moto's KMS for this test process: started by the first test that asks, stopped however the process ends. Keys are
+//! made and changed here as their owner would, past the proxy and uncounted.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+
+pub const REGION: &str = "eu-west-1";
+
+static URL: OnceLock<String> = OnceLock::new();
+
+#[derive(Clone)]
+pub struct Moto {
+    url: String,
+}
+
+impl Moto {
+    pub async fn running() -> Self {
+        let url = tokio::task::spawn_blocking(|| URL.get_or_init(start).clone()).await.expect("moto starts");
+        Self { url }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What KMS answers to one action.
+    pub async fn ask(&self, action: &str, body: Value) -> Value {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=AKIA/20260101/{REGION}/kms/aws4_request");
+        let request = reqwest::Client::builder().no_proxy().build().expect("a client").post(&self.url);
+        let request = request
+            .header("x-amz-target", format!("TrentService.{action}"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("authorization", format!("{scope}, SignedHeaders=host, Signature=none"))
+            .body(body.to_string());
+        let answer = request.send().await.expect("moto answers");
+        assert!(answer.status().is_success(), "{action}: {}", answer.status());
+        answer.json().await.unwrap_or(Value::Null)
+    }
+
+    /// The ARN of a new key.
+    pub async fn create_key(&self) -> String {
+        let made = self.ask("CreateKey", json!({})).await;
+        made["KeyMetadata"]["Arn"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// One of the actions that take a key and nothing else. moto knows it by its id alone there.
+    pub async fn change(&self, action: &str, arn: &str) {
+        self.ask(action, json!({ "KeyId": arn.rsplit('/').next() })).await;
+    }
+}
+
+/// Where tests/peers/peers puts the programs of others.
+fn peers() -> PathBuf {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("PEERS").map_or_else(|| project.join("target/peers"), PathBuf::from)
+}
+
+fn start() -> String {
+    // moto runs under a shell that reads from a pipe that only this process has the other end of: the pipe ends when
+    // this process does, whichever way, and the shell ends moto. Ctrl-C on the tests is not for that shell.
+    const GUARD: &str = r#"
+        trap : HUP PIPE
+        "$0" -H 127.0.0.1 -p 0 < /dev/null > "$1/log" 2>&1 &
+        until grep -q 'Running on' "$1/log" || ! kill -0 $! 2> /dev/null; do sleep 0.1; done
+        sed -n 's/.*Running on \(http[^ ]*\).*/\1/p' "$1/log" | head -n 1
+        cat > /dev/null
+        kill $!
+        rm -rf "$1"
+    "#;
+    let program = peers().join("bin/moto_server");
+    assert!(program.exists(), "{} is missing: run tests/peers/peers kms", program.display());
+    let home = peers().join(format!("moto-{}", std::process::id()));
+    fs::create_dir_all(&home).expect("a folder for moto");
+    let mut guard = Command::new("sh")
+        .args(["-c", GUARD])
+        .args([&program, &home])
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh");
+    let mut url = String::new();
+    BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut url).expect("a line");
+    std::mem::forget(guard);
+    let said = fs::read_to_string(home.join("log")).unwrap_or_default();
+    assert!(url.starts_with("http://127.0.0.1:"), "moto does not start: {said}");
+    url.trim().to_owned()
+}

@@ -1,0 +1,6 @@
+//! Several processes on one store: which of them works, and that no other can.
+
+mod bench;
+mod outage;
+mod processes;
+mod rounds;
