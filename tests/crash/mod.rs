@@ -27,6 +27,7 @@
 //! must give the folder byte for byte.
 
 mod callers;
+mod counts;
 mod disk;
 mod flips;
 mod full;

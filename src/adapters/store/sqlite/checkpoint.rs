@@ -1,5 +1,6 @@
 //! Copies the log into the file beside the writer, so that no write waits for the syncs that this takes.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -10,31 +11,48 @@ use super::file;
 use crate::app::alarm::Alarm;
 use crate::domain::Result;
 
-/// The log is copied when it has grown to this. A larger one makes starting slower.
-const LOG: u64 = 16 << 20;
+/// The log is copied when it has grown by this many pages of 4 KiB: 16 MiB. A longer one makes starting slower.
+const LOG: u32 = 4000;
 /// Writers that never pause keep the log from starting over; from here on they wait for it once.
-const LIMIT: u64 = 128 << 20;
+const LIMIT: u32 = 32_000;
+
+thread_local! {
+    /// Pages in the log after the last commit of this thread. Its file says nothing: it never shrinks.
+    static PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Learns how long the log is from each commit on this connection, which must be this thread's.
+pub(super) fn watch(connection: &Connection) {
+    connection.wal_hook(Some(|_, pages| {
+        PAGES.set(u32::try_from(pages).unwrap_or(0));
+        Ok(())
+    }));
+}
 
 pub(super) struct Checkpoints {
-    log: PathBuf,
+    /// How long the log was when it was last to be copied.
+    asked: u32,
     wish: Option<SyncSender<bool>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpoints {
     pub(super) fn start(path: PathBuf, alarm: Alarm) -> Result<Self> {
-        let log = file::with_suffix(&path, "-wal");
         let (wish, wishes) = sync_channel(1);
         let builder = thread::Builder::new().name("store-checkpoint".into());
         let thread = builder.spawn(move || serve(&path, &wishes, &alarm)).map_err(file::unavailable)?;
-        Ok(Self { log, wish: Some(wish), thread: Some(thread) })
+        Ok(Self { asked: 0, wish: Some(wish), thread: Some(thread) })
     }
 
-    /// After each commit: one look at the size of the log.
-    pub(super) fn consider(&self) {
-        let size = std::fs::metadata(&self.log).map_or(0, |found| found.len());
-        let Some(wish) = self.wish.as_ref().filter(|_| size >= LOG) else { return };
-        match size >= LIMIT {
+    /// After each commit of this thread.
+    pub(super) fn consider(&mut self) {
+        let pages = PAGES.get();
+        if pages < self.asked {
+            self.asked = 0; // it has started over
+        }
+        let Some(wish) = self.wish.as_ref().filter(|_| pages >= self.asked + LOG) else { return };
+        self.asked = pages;
+        match pages >= LIMIT {
             // The wish that is under way may have begun too early to empty the log: the second one waits for it.
             true => drop(wish.send(true).and_then(|()| wish.send(true))),
             false => drop(wish.try_send(false)),

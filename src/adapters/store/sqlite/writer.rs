@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{self, Checkpoints};
 use super::write::{Transaction, read_ledger, write_ledger};
 use super::{file, schema};
 use crate::adapters::store::apply;
@@ -120,6 +120,7 @@ impl Desk {
             return Err(file::unavailable("a sync of the disk failed"));
         }
         let mut connection = self.connection.take().map_or_else(|| file::writer(&self.path), Ok)?;
+        checkpoint::watch(&connection);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let answers = run_all(&transaction, self.store, batch)?;
         transaction.commit().inspect_err(|error| file::raise_if_unsynced(error, &self.alarm))?;
