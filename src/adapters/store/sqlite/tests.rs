@@ -243,6 +243,25 @@ async fn writes_that_wait_together_are_committed_together_and_reads_do_not_wait(
     assert!((1..=2).contains(&commits), "{commits} commits for 64 appends");
 }
 
+/// A commit is a sync of the log; the crash laboratory counts those of the whole program.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_writers_need_a_tenth_of_a_sync_each() {
+    let (_folder, _path, store) = fresh();
+    let store = Arc::new(store);
+    let before = store.commits();
+    let writers = (0..64u8).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for expected in 0..20 {
+                store.append(revision(Class::Credential, writer, &format!("/{writer}"), expected)).await.unwrap();
+            }
+        })
+    });
+    futures::future::try_join_all(writers).await.unwrap();
+    let commits = store.commits() - before;
+    assert!(commits * 10 <= 64 * 20, "{commits} commits for {} writes", 64 * 20);
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_loses_nothing_it_took() {
     let (_folder, path, store) = fresh();
