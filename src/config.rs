@@ -44,11 +44,10 @@ pub enum Command {
     },
     /// Replace the data keys, or the root key, while servers run on the store; may be ended and run again
     Rekey {
-        /// Wrap the data keys with this key file as well, made if it is not there
-        #[arg(long, value_name = "FILE")]
-        to_key_file: Option<PathBuf>,
+        #[command(flatten)]
+        to: NextRoot,
         /// Let no root key but the configured one open the store any more; replaces no data key
-        #[arg(long, conflicts_with = "to_key_file")]
+        #[arg(long, conflicts_with_all = ["to_key_file", "to_kms_key"])]
         retire_other_roots: bool,
         #[command(flatten)]
         given: Given,
@@ -74,6 +73,31 @@ pub enum Command {
     Check(Given),
     /// Print the version
     Version,
+}
+
+/// A root key that is to open the store besides the configured one.
+#[derive(Debug, Args)]
+pub struct NextRoot {
+    /// Wrap the data keys with this key file as well, made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub to_key_file: Option<PathBuf>,
+    /// Wrap the data keys with this AWS KMS key as well: ARN, id or alias
+    #[arg(long, value_name = "KEY", conflicts_with = "to_key_file")]
+    to_kms_key: Option<String>,
+    /// Where AWS KMS answers for --to-kms-key [default: the region's]
+    #[arg(long, value_name = "URL", requires = "to_kms_key")]
+    to_kms_endpoint: Option<String>,
+    /// Region of --to-kms-key [default: the one in its ARN, else the AWS configuration's]
+    #[arg(long, value_name = "REGION", requires = "to_kms_key")]
+    to_kms_region: Option<String>,
+}
+
+impl NextRoot {
+    pub fn kms(&self) -> Result<Option<KmsKey>, Refused> {
+        let [kms_key, kms_endpoint, kms_region] =
+            [&self.to_kms_key, &self.to_kms_endpoint, &self.to_kms_region].map(Clone::clone);
+        kms(&Given { kms_key, kms_endpoint, kms_region, ..Given::default() })
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::app::ports::{Clock, Journal};
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
-use crate::domain::name::{RecordId, Revision};
+use crate::domain::name::Revision;
 use crate::domain::permission::{Action, Target};
-use crate::domain::record::{Class, Head, Stamp};
+use crate::domain::record::{Class, Head, Owner, Stamp};
 
 /// One record: a JSON object on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,13 @@ impl Audit {
         self.journal.note(Event { outcome: Outcome::Denied, ..event }.note()).await
     }
 
+    /// The values of a resource are about to be put into an object of Kubernetes.
+    pub async fn shown(&self, owner: &Owner, revision: Revision, object: &str) -> Result<()> {
+        let (operator, owner) = (Actor::operator(), owner.to_string());
+        let event = Event::of(&operator, "show", self.clock.now());
+        self.journal.note(Event { name: object, with: vec![(&owner, revision)], ..event }.note()).await
+    }
+
     /// Somebody is not who they claim to be. The claimed name is not recorded: people type passwords there.
     pub async fn unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
         let nobody = Event {
@@ -183,11 +190,6 @@ pub struct Read<'a> {
     pub head: &'a Head,
     pub stamp: &'a Stamp,
     pub with: Vec<(&'a str, Revision)>,
-}
-
-/// The id of a record as notes spell it.
-pub fn spelled(id: RecordId) -> String {
-    id.hex()
 }
 
 #[cfg(test)]

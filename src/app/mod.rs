@@ -43,7 +43,7 @@ use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
 use crate::domain::entropy::Entropy;
-use crate::domain::name::Path;
+use crate::domain::name::{Path, Revision};
 use crate::domain::record::{Class, Owner};
 use crate::domain::secret::SecretText;
 use crate::domain::service::resource_id;
@@ -90,6 +90,11 @@ impl App {
     /// Somebody presented what is not accepted: recorded before it is refused.
     pub async fn record_unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
         self.records.audit.unknown(scheme, from).await
+    }
+
+    /// What a resource holds is about to be shown in this object of Kubernetes.
+    pub async fn record_shown(&self, owner: &Owner, revision: Revision, object: &str) -> Result<()> {
+        self.records.audit.shown(owner, revision, object).await
     }
 
     /// Notes in the chain of writes what happened beside the store.

@@ -100,7 +100,7 @@ impl Operator {
         let desk = Arc::new(Desk {
             app: app.clone(),
             client: client.clone(),
-            applier: Applier::new(client.clone(), projections),
+            applier: Applier::new(app.clone(), client.clone(), projections),
             census: Arc::new(Census::default()),
             triggers,
             recorder: Recorder::new(client, reporter),

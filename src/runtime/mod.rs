@@ -45,9 +45,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             client::create(&settle(given)?, &name, admin)
         }
         Command::Audit { command } => audit::run(command),
-        Command::Rekey { to_key_file, retire_other_roots, given } => {
-            rekey::run(&settle(given)?, to_key_file.as_deref(), retire_other_roots)
-        }
+        Command::Rekey { to, retire_other_roots, given } => rekey::run(&settle(given)?, &to, retire_other_roots),
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
         Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
         Command::Check(given) => check::run(given),

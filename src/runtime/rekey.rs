@@ -1,6 +1,5 @@
 //! `strongroom rekey`: new data keys, and another root key, while servers run on the store.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,32 +7,29 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::adapters::kms::aws::{AwsKms, Place};
 use crate::adapters::kms::local::KeyFile;
 use crate::adapters::system::SystemEntropy;
 use crate::app::App;
 use crate::app::alarm::Alarm;
-use crate::config::Settings;
+use crate::app::ports::KeyService;
+use crate::config::{NextRoot, Settings};
+use crate::runtime::root_key::Patience;
 use crate::runtime::{foundation, threads};
 
-pub fn run(settings: &Settings, to_key_file: Option<&Path>, retire_other_roots: bool) -> anyhow::Result<ExitCode> {
+pub fn run(settings: &Settings, to: &NextRoot, retire_other_roots: bool) -> anyhow::Result<ExitCode> {
     threads()?.block_on(async {
-        let alarm = Alarm::default();
-        let app = foundation::open(settings, None, &alarm).await?;
+        let app = foundation::open(settings, None, &Alarm::default()).await?;
         if retire_other_roots {
             return retire(&app).await;
         }
-        if let Some(path) = to_key_file {
-            let root = KeyFile::open_or_create(path, Arc::new(SystemEntropy::default()))?;
-            app.add_root(&root).await.context("wrapping the data keys")?;
-            println!("{} opens the store as well", path.display());
+        let next = next_root(to).await?;
+        if let Some(next) = &next {
+            app.add_root(next.key.as_ref()).await.context("wrapping the data keys")?;
+            println!("{} opens the store as well", next.key.id());
         }
         let shown = Progress::default();
         let done = app.rekey(&|seen, total| shown.show(seen, total)).await.context("not finished; run it again")?;
-        if let Some(path) = to_key_file {
-            // The new data key was wrapped by the configured root only.
-            let root = KeyFile::open(path, Arc::new(SystemEntropy::default()))?;
-            app.add_root(&root).await.context("wrapping the data keys")?;
-        }
         println!(
             "data key {} is the only one{}: {} revisions and {} heads were sealed again, {} old keys retired",
             done.epoch,
@@ -42,15 +38,34 @@ pub fn run(settings: &Settings, to_key_file: Option<&Path>, retire_other_roots: 
             done.heads,
             done.retired,
         );
-        if let Some(path) = to_key_file {
+        if let Some(next) = &next {
+            // The new data key was wrapped by the configured root only.
+            app.add_root(next.key.as_ref()).await.context("wrapping the data keys")?;
             println!(
-                "next: set --key-file {} for every process and restart it, then run \
-                 `strongroom rekey --retire-other-roots` with the same setting",
-                path.display()
+                "next: set {} for every process and restart it, then run `strongroom rekey --retire-other-roots` \
+                 with the same setting",
+                next.setting
             );
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+struct Next {
+    key: Box<dyn KeyService>,
+    /// How a process is told to use it.
+    setting: String,
+}
+
+async fn next_root(to: &NextRoot) -> anyhow::Result<Option<Next>> {
+    if let Some(path) = &to.to_key_file {
+        let key = KeyFile::open_or_create(path, Arc::new(SystemEntropy::default()))?;
+        return Ok(Some(Next { key: Box::new(key), setting: format!("--key-file {}", path.display()) }));
+    }
+    let Some(kms) = to.kms()? else { return Ok(None) };
+    let place = Place::new(&kms.key, kms.endpoint.clone(), kms.region.clone());
+    let key = Patience::None.wait(|| AwsKms::connect(&place)).await?;
+    Ok(Some(Next { key: Box::new(key), setting: format!("--kms-key {}", kms.key) }))
 }
 
 async fn retire(app: &App) -> anyhow::Result<ExitCode> {

@@ -224,6 +224,15 @@ async fn everything_together_from_apply_to_each_caller() {
         assert!(!strongroom.log().contains(&token));
     }
 
+    // What was put into Secrets is recorded as what callers read is: once each.
+    let audit = binary().args(["audit", "tail", "--lines", "1000", "--data-dir"]).arg(&strongroom.data).output();
+    let audit = String::from_utf8_lossy(&audit.expect("the binary").stdout).into_owned();
+    for (owner, name) in [("Credential", "db"), ("Service", "shop"), ("ClientCredential", "till")] {
+        let shown =
+            format!(r#""action":"show","name":"Secret {0}/{name}","with":[["{owner} {0}/{name}",1]]"#, town.namespace);
+        assert_eq!(audit.matches(&shown).count(), 1, "{shown} in {audit}");
+    }
+
     let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", strongroom.admin)).await.expect("an answer");
     let metrics = metrics.text().await.expect("text");
     assert!(metrics.contains("strongroom_http_requests_total") && metrics.contains("strongroom_admissions_total"));

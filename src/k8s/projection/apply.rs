@@ -15,6 +15,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 use serde_json::{Map, Value, json};
 
+use crate::app::App;
 use crate::app::step::step;
 use crate::k8s::failure::{Failure, Next, refused};
 use crate::k8s::label;
@@ -28,6 +29,7 @@ const METADATA: HeaderValue = HeaderValue::from_static("application/json;as=Part
 const ATTEMPTS: usize = 4;
 
 pub struct Applier {
+    app: Arc<App>,
     client: Client,
     pub projections: Arc<Projections>,
 }
@@ -53,8 +55,8 @@ enum Written {
 }
 
 impl Applier {
-    pub fn new(client: Client, projections: Arc<Projections>) -> Self {
-        Self { client, projections }
+    pub fn new(app: Arc<App>, client: Client, projections: Arc<Projections>) -> Self {
+        Self { app, client, projections }
     }
 
     /// Brings one projection to what the resource wants. Unchanged: no request at all.
@@ -111,6 +113,15 @@ impl Applier {
         api.get_opt(name).await.map_err(|error| refused(&format!("Secret {name}"), error))
     }
 
+    /// Values leave the store with this: recorded before they do.
+    async fn record_shown(&self, author: &Author, place: &Place, wish: &Projection) -> Result<(), Failure> {
+        if wish.sort.shelf() != Shelf::Secrets {
+            return Ok(());
+        }
+        let shown = format!("Secret {}/{}", place.namespace, place.name);
+        Ok(self.app.record_shown(&author.owner, wish.revision, &shown).await?)
+    }
+
     async fn look(&self, author: &Author, place: &Place) -> Result<Option<Held>, Failure> {
         let request = request(place).get_metadata(&place.name, &GetParams::default());
         let answer = self.send(request).await;
@@ -128,6 +139,7 @@ impl Applier {
             request.headers_mut().insert(ACCEPT, METADATA);
             request
         });
+        self.record_shown(author, place, wish).await?;
         step("secret.create");
         let answer = self.send(request).await;
         step("secret.created");
@@ -152,6 +164,9 @@ impl Applier {
         let body = Patch::Merge(changed(author, wish, held, reason)?);
         let parameters = PatchParams { field_manager: Some(manager(&author.owner.kind)), ..PatchParams::default() };
         let request = request(place).patch_metadata(&place.name, &parameters, &body);
+        if reason.writes_values() {
+            self.record_shown(author, place, wish).await?;
+        }
         step("secret.patch");
         let answer = self.send(request).await;
         step("secret.patched");

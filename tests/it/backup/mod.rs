@@ -1,6 +1,7 @@
 //! `strongroom backup` and `strongroom restore` as their operator runs them: beside a server that is written to, into
 //! another folder with nothing but the key file carried over.
 
+mod across;
 mod load;
 mod refusals;
 mod size;
@@ -46,6 +47,16 @@ impl House {
     pub async fn restored_in(&self, folder: &Folder) -> Self {
         let mut strongroom = Strongroom::new(None);
         strongroom.set("STRONGROOM_PLAIN_HTTP", Some("true"));
+        strongroom.data = folder.data.clone();
+        strongroom.start().await;
+        Self { strongroom, http: self.http.clone(), password: self.password.clone() }
+    }
+
+    /// A server at this database, with the key file of this folder.
+    pub async fn on_database(&self, database: &str, folder: &Folder) -> Self {
+        let mut strongroom = Strongroom::new(None);
+        strongroom.set("STRONGROOM_PLAIN_HTTP", Some("true"));
+        strongroom.set("STRONGROOM_DATABASE", Some(database));
         strongroom.data = folder.data.clone();
         strongroom.start().await;
         Self { strongroom, http: self.http.clone(), password: self.password.clone() }

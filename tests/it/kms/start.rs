@@ -203,3 +203,46 @@ async fn without_credentials_it_says_that_they_are_missing() {
     assert!(found.starts_with("FAIL") && found.contains("AWS credentials"), "{found}");
     assert!(kms.proxy.calls().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_moves_from_a_key_file_to_kms_and_back() {
+    let kms = Kms::new().await;
+    let mut strongroom = kms.strongroom();
+    let endpoint = kms.proxy.url();
+    // With the caller's rights at AWS, and whatever root key the arguments say.
+    let strongroom_data = strongroom.data.display().to_string();
+    let rekey = |more: &[&str]| {
+        let mut command = binary();
+        command.arg("rekey").args(more).args(["--data-dir", &strongroom_data]);
+        command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE").env("AWS_SECRET_ACCESS_KEY", "a secret for moto");
+        let output = command.output().expect("the binary");
+        (output.status.success(), [output.stdout, output.stderr].concat())
+    };
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    for name in ["STRONGROOM_KMS_KEY", "STRONGROOM_KMS_ENDPOINT"] {
+        strongroom.set(name, None);
+    }
+    strongroom.start().await;
+    let password = strongroom.create_client("ops", true);
+    let (whole, told) = rekey(&["--to-kms-key", &kms.arn, "--to-kms-endpoint", &endpoint]);
+    assert!(whole && said(&told).contains("--retire-other-roots"), "{}", said(&told));
+    strongroom.stop().await;
+
+    let on_kms = ["--kms-key", &kms.arn, "--kms-endpoint", &endpoint];
+    let (whole, told) = rekey(&[&["--retire-other-roots"][..], &on_kms].concat());
+    assert!(whole && said(&told).contains("does not open the store any more"), "{}", said(&told));
+    let refused = refusal(&mut strongroom).await;
+    assert!(refused.contains(&kms.arn), "a file opens nothing any more: {refused}");
+    strongroom.set("STRONGROOM_KMS_KEY", Some(&kms.arn));
+    strongroom.set("STRONGROOM_KMS_ENDPOINT", Some(&endpoint));
+    strongroom.start().await;
+    let read = strongroom.caller(None).get(strongroom.url("/v1/services")).basic_auth("ops", Some(&password));
+    assert_eq!(read.send().await.expect("an answer").status(), 200);
+
+    let file = strongroom.data.join("next.key").display().to_string();
+    let (whole, told) = rekey(&[&["--to-key-file", &file][..], &on_kms].concat());
+    assert!(whole && said(&told).contains("--key-file"), "{}", said(&told));
+    strongroom.stop().await;
+    let (whole, told) = rekey(&["--retire-other-roots", "--key-file", &file]);
+    assert!(whole, "{}", said(&told));
+}

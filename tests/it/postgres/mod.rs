@@ -6,6 +6,6 @@ mod journal;
 mod load;
 mod replicas;
 #[path = "../../peers/postgres/server.rs"]
-mod server;
+pub mod server;
 mod sessions;
 mod wire;
