@@ -31,7 +31,7 @@ impl Disk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_costs_one_sync_alone_and_less_among_many_and_a_read_none() {
+async fn a_write_costs_one_sync_alone_and_a_tenth_of_one_among_many_and_a_read_none() {
     let mut dice = Dice(7);
     let mut strongroom = server();
     let password = create_admin(&strongroom, &[]);
@@ -50,6 +50,12 @@ async fn a_write_costs_one_sync_alone_and_less_among_many_and_a_read_none() {
     }
     let alone = disk.syncs() - begun;
 
+    // As on a disk that is slow to sync: on one that is not, how many writes wait for a sync depends on how fast the
+    // callers of this very machine are.
+    strongroom.kill();
+    strongroom.set("DISK_SYNC_MS", Some("100"));
+    strongroom.start().await;
+    callers.arrive().await;
     let begun = disk.syncs();
     let rounds = amount(20, 200);
     let many = (0..CALLERS).map(|_| {
@@ -72,9 +78,7 @@ async fn a_write_costs_one_sync_alone_and_less_among_many_and_a_read_none() {
     println!("{per_write:.3} syncs for a write alone, {among:.3} among {CALLERS} callers, {reading} for {read} reads");
     assert!(alone >= ALONE, "fewer syncs than acknowledged writes: {alone}");
     assert!(per_write <= 1.1, "{alone} syncs for {ALONE} writes");
-    // Callers and an unoptimised server share the processors here, so that few writes wait at a time, and how few is
-    // chance. What the store does with 64 that wait is asserted where it is built: a tenth of a sync at most.
-    assert!(together < CALLERS * rounds, "{together} syncs for {} writes", CALLERS * rounds);
+    assert!(among <= 0.1, "{together} syncs for {} writes", CALLERS * rounds);
     // How far the journal is may be noted meanwhile, once a minute.
     assert!(reading <= 1, "{reading} syncs for {read} reads");
 }

@@ -7,6 +7,7 @@
  *   DISK_TRACE       where the trace goes; absent: nothing is recorded
  *   DISK_FAIL_SYNC   the number, from 1, of the fsync or fdatasync that fails with EIO, once
  *   DISK_FAIL_NAME   only syncs of files with this in their path count for it
+ *   DISK_SYNC_MS     how many milliseconds each of them takes longer
  *   DISK_SPACE       a file that says, in decimal, by how many bytes the files may grow since it says so; what stands
  *                    behind the number counts too, so that the same number can be said again
  *   DISK_SPACE_NAME  only files with this in their path count for it
@@ -35,7 +36,7 @@ enum { TRACE_FD = 900 };
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static const char *root, *space, *space_name, *fail_name;
 static size_t root_length;
-static long fail_sync, syncs, grown;
+static long fail_sync, sync_ms, syncs, grown;
 static int trace = -1;
 
 __attribute__((constructor)) static void begin(void)
@@ -46,6 +47,7 @@ __attribute__((constructor)) static void begin(void)
     space_name = getenv("DISK_SPACE_NAME");
     fail_name = getenv("DISK_FAIL_NAME");
     fail_sync = getenv("DISK_FAIL_SYNC") ? atol(getenv("DISK_FAIL_SYNC")) : 0;
+    sync_ms = getenv("DISK_SYNC_MS") ? atol(getenv("DISK_SYNC_MS")) : 0;
     const char *path = getenv("DISK_TRACE");
     if (root && path) {
         int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -292,6 +294,7 @@ static int synced(long number, int fd)
     char path[PATH_MAX];
     if (!path_of(fd, path))
         return (int)syscall(number, fd);
+    usleep((useconds_t)sync_ms * 1000);
     pthread_mutex_lock(&turn);
     int counts = !fail_name || strstr(path, fail_name);
     int fails = counts && ++syncs == fail_sync;

@@ -3,6 +3,7 @@
 //! Which appends are refused, and in which words, is decided here once for both. Bodies come and go
 //! sealed: nothing here can read one.
 
+mod column;
 #[cfg(test)]
 mod contract;
 pub mod memory;

@@ -7,7 +7,7 @@ use sqlx::types::Uuid;
 
 use super::draft::Draft;
 use super::row;
-use crate::adapters::store::{Held, name_key};
+use crate::adapters::store::{Held, column, name_key};
 use crate::app::ports::{Alias, Append, Change, Mac, Write};
 use crate::domain::name::Revision;
 use crate::domain::{Error, Result};
@@ -139,7 +139,7 @@ impl Wanted {
 fn take(draft: &mut Draft, columns: &PgRow) -> Result<()> {
     let id = row::id(columns, 1)?;
     let strange = |what: &str| Error::Damaged { what: format!("record {id}"), detail: format!("unknown {what}") };
-    let class = || row::class(row::get(columns, 2)?).ok_or_else(|| strange("class"));
+    let class = || column::class(row::get(columns, 2)?).ok_or_else(|| strange("class"));
     let text = || String::from_utf8(row::get(columns, 6)?).map_err(|_| strange("text"));
     match row::get(columns, 0)? {
         RECORD => {

@@ -4,10 +4,12 @@ use std::fmt::Display;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::app::ports::{AliasKind, Mac, Row, Sealed};
+pub(super) use crate::adapters::store::column::{alias_kind, alias_number, class_number, counted, micros, origin_text};
+use crate::adapters::store::column::{class, damaged};
+use crate::app::ports::{Mac, Row, Sealed};
+use crate::domain::Result;
 use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
-use crate::domain::record::{Class, Head, Origin, Release, Stamp};
-use crate::domain::{Error, Result};
+use crate::domain::record::{Head, Release, Stamp};
 
 /// Current revisions in the order of columns that [`read`] expects, and then the condition.
 macro_rules! select_current {
@@ -64,70 +66,4 @@ fn release(columns: &rusqlite::Row<'_>) -> Result<Option<Release>> {
 
 fn time(micros: i64) -> Result<Timestamp> {
     Timestamp::from_microsecond(micros).map_err(super::file::unavailable)
-}
-
-fn damaged(id: RecordId, why: &dyn Display) -> Error {
-    Error::Damaged { what: format!("record {id}"), detail: why.to_string() }
-}
-
-pub(super) fn class_number(class: Class) -> i64 {
-    match class {
-        Class::Credential => 1,
-        Class::Service => 2,
-        Class::Client => 3,
-    }
-}
-
-pub(super) fn class(number: i64) -> Option<Class> {
-    Class::ALL.into_iter().find(|class| class_number(*class) == number)
-}
-
-pub(super) fn alias_number(kind: AliasKind) -> i64 {
-    match kind {
-        AliasKind::Title => 1,
-        AliasKind::Fingerprint => 2,
-    }
-}
-
-pub(super) fn alias(number: i64) -> Option<AliasKind> {
-    [AliasKind::Title, AliasKind::Fingerprint].into_iter().find(|kind| alias_number(*kind) == number)
-}
-
-pub(super) fn origin_text(origin: &Origin) -> Result<String> {
-    serde_json::to_string(origin).map_err(Error::internal)
-}
-
-/// 292,000 years: more is a mistake of ours.
-pub(super) fn micros(duration: SignedDuration) -> Result<i64> {
-    duration.as_micros().try_into().map_err(Error::internal)
-}
-
-pub(super) fn revision_number(revision: Revision) -> Result<i64> {
-    revision.0.try_into().map_err(Error::internal)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::record::Owner;
-
-    #[test]
-    fn origins_are_written_as_they_always_were() {
-        let owner = Owner { kind: "Credential".into(), namespace: "shop".into(), name: "db".into() };
-        for (origin, text) in [
-            (Origin::Rest, r#""Rest""#),
-            (Origin::Own, r#""Own""#),
-            (Origin::Resource(owner), r#"{"Resource":{"kind":"Credential","namespace":"shop","name":"db"}}"#),
-        ] {
-            assert_eq!(origin_text(&origin).unwrap(), text);
-        }
-    }
-
-    #[test]
-    fn classes_and_alias_kinds_keep_their_numbers() {
-        assert_eq!(Class::ALL.map(class_number), [1, 2, 3]);
-        assert_eq!(Class::ALL.map(|one| class(class_number(one))), Class::ALL.map(Some));
-        assert_eq!(class(4), None);
-        assert_eq!([AliasKind::Title, AliasKind::Fingerprint].map(alias_number), [1, 2]);
-    }
 }

@@ -37,9 +37,9 @@ impl Moment {
         let found = statement.query_map([id.bytes()], |columns| Ok((columns.get(0)?, columns.get(1)?)))?;
         found
             .map(|alias| {
-                let (kind, value): (i64, String) = alias?;
+                let (kind, value): (i16, String) = alias?;
                 let damaged = || Error::Damaged { what: format!("record {id}"), detail: "unknown alias".into() };
-                Ok(Alias { kind: row::alias(kind).ok_or_else(damaged)?, value })
+                Ok(Alias { kind: row::alias_kind(kind).ok_or_else(damaged)?, value })
             })
             .collect()
     }

@@ -68,7 +68,7 @@ fn put_head(connection: &Connection, row: &HeadRow) -> Result<()> {
     let [at, purge_at] = [head.released.map(|it| it.at), head.released.map(|it| it.purge_at)]
         .map(|time| time.map(|time| time.as_microsecond()));
     let (origin, key) = (row::origin_text(&head.origin)?, name_key(&head.name));
-    let (retain_for, number) = (row::micros(head.retain_for)?, row::revision_number(stamp.number)?);
+    let (retain_for, number) = (row::micros(head.retain_for)?, row::counted(stamp.number.0)?);
     let tenant = head.tenant.as_str();
     let columns =
         params![id, class, tenant, head.name, key, origin, retain_for, at, purge_at, number, mac.epoch, mac.bytes];
@@ -84,7 +84,7 @@ fn put_head(connection: &Connection, row: &HeadRow) -> Result<()> {
 
 fn put_revision(connection: &Connection, row: &RevisionRow) -> Result<()> {
     let RevisionRow { id, stamp, sealed } = row;
-    let (number, at) = (row::revision_number(stamp.number)?, stamp.at.as_microsecond());
+    let (number, at) = (row::counted(stamp.number.0)?, stamp.at.as_microsecond());
     let columns = params![id.bytes(), number, stamp.version_id.bytes(), at, stamp.by, sealed.epoch, sealed.bytes];
     execute(connection, WRITE_REVISION, columns).map(drop)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::row;
-use crate::adapters::store::{Held, Tables, name_key};
+use crate::adapters::store::{Held, Tables, column, name_key};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::Ledger;
 use crate::app::ports::{Alias, Append, Fence, Mac, Sealed, WrappedKey};
@@ -62,11 +62,11 @@ impl Tables for Transaction<'_> {
         const SQL: &str = "SELECT class, revision, epoch, mac FROM records WHERE id = ?1";
         let found = self.0.prepare_cached(SQL)?.query_row([id.bytes()], |row| {
             let mac = Mac { epoch: row.get(2)?, bytes: row.get(3)? };
-            Ok((row.get::<_, i64>(0)?, row.get::<_, u64>(1)?, mac))
+            Ok((row.get::<_, i16>(0)?, row.get::<_, u64>(1)?, mac))
         });
         let Some((class, revision, mac)) = found.optional()? else { return Ok(None) };
         let damaged = || Error::Damaged { what: format!("record {id}"), detail: "unknown class".into() };
-        let class = row::class(class).ok_or_else(damaged)?;
+        let class = column::class(class).ok_or_else(damaged)?;
         Ok(Some(Held { class, revision: Revision(revision), mac }))
     }
 
@@ -85,7 +85,7 @@ impl Tables for Transaction<'_> {
         let id = head.id.bytes();
         let class = row::class_number(head.class);
         let origin = row::origin_text(&head.origin)?;
-        let number = row::revision_number(stamp.number)?;
+        let number = row::counted(stamp.number.0)?;
         let (tenant, key, retain_for) = (head.tenant.as_str(), name_key(&head.name), row::micros(head.retain_for)?);
         let written = params![id, class, tenant, head.name, key, origin, retain_for, number, mac.epoch, mac.bytes];
         self.execute(WRITE_HEAD, written)?;
@@ -122,7 +122,7 @@ impl Tables for Transaction<'_> {
     }
 
     fn reseal(&mut self, id: RecordId, number: Revision, was: u32, sealed: &Sealed) -> Result<bool> {
-        let number = row::revision_number(number)?;
+        let number = row::counted(number.0)?;
         Ok(self.execute(RESEAL, params![id.bytes(), number, was, sealed.epoch, sealed.bytes])? == 1)
     }
 
