@@ -157,6 +157,8 @@ impl Election {
         };
         if let End::Lost(_) = end {
             term.extend(Instant::now());
+            // Said at once: a request that gets no answer may keep the work from ending for a while.
+            self.leading.set(0);
         }
         term.end.cancel();
         match work.await {
