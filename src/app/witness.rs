@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::app::anchor::{Anchor, AnchorPlace, Kept, Last, Rollback, judge};
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
-use crate::app::ports::{Clock, Snapshot, Store};
+use crate::app::ports::{Clock, Store};
 use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
@@ -91,11 +91,7 @@ impl Witness {
     }
 
     /// In each transaction, before anything is written: an error unless the store is what it was, or its continuation.
-    pub fn check(
-        &self,
-        ledger: Option<&Ledger>,
-        hash_at: impl Fn(u64) -> Result<Option<[u8; 32]>>,
-    ) -> Result<()> {
+    pub fn check(&self, ledger: Option<&Ledger>, hash_at: impl Fn(u64) -> Result<Option<[u8; 32]>>) -> Result<()> {
         let mut known = self.known();
         let mut found = judge(&known.last, ledger, &hash_at)?;
         if found.is_some() && self.learn(&mut known)? {
@@ -108,27 +104,21 @@ impl Witness {
 
     /// Looks at the store as it is now, without writing anything.
     pub async fn look(&self, store: &dyn Store) -> Result<Option<Rollback>> {
-        if !self.is_sound() {
-            self.learn(&mut self.known())?;
-        }
-        let mut moment = store.snapshot().await?;
-        let ledger = moment.ledger().await?;
-        let seen = self.seen();
-        let has_more = ledger.as_ref().is_some_and(|ledger| ledger.position.number > seen);
-        let hash = match hash_at(moment.as_mut(), seen, has_more).await {
-            Ok(hash) => hash,
-            // Damaged there: reads go on, and nobody can say what else is missing.
-            Err(error) => {
-                let why = format!("record {seen} of writes cannot be read: {error} {}", error.detail().unwrap_or_default());
-                self.show(Some(&Rollback::Unknown(why.clone())));
-                return Ok(Some(Rollback::Unknown(why)));
+        // Before the store is read: what is committed from here on may be missing from what is read.
+        let last = {
+            let mut known = self.known();
+            if !self.is_sound() {
+                self.learn(&mut known)?;
             }
+            known.last.clone()
         };
-        let checked = self.check(ledger.as_ref(), |number| if number == seen { Ok(hash) } else { Err(moved()) });
-        match self.rollback.borrow().clone() {
-            Some(rollback) => Ok(Some(rollback)),
-            None => checked.map(|()| None),
+        let found = compare(&last, store).await?;
+        let known = self.known();
+        if known.last == last {
+            self.show(found.as_ref());
         }
+        drop(known);
+        Ok(self.rollback.borrow().clone())
     }
 
     /// After each commit, before it is acknowledged. An anchor that cannot be kept does not undo the commit: it is said
@@ -179,7 +169,9 @@ impl Witness {
     /// What another process has accepted since. True: something is known that was not.
     fn learn(&self, known: &mut Known) -> Result<bool> {
         let Some(keyring) = self.keyring.upgrade() else { return Ok(false) };
-        let Some(anchor) = genuine(self.place.read()?, &keyring).ok().flatten().filter(|anchor| anchor.accepted > known.accepted) else {
+        let Some(anchor) =
+            genuine(self.place.read()?, &keyring).ok().flatten().filter(|anchor| anchor.accepted > known.accepted)
+        else {
             return Ok(false);
         };
         known.last = Last::At(anchor.ledger.position, anchor.at);
@@ -202,12 +194,25 @@ impl Witness {
     }
 }
 
-async fn hash_at(moment: &mut dyn Snapshot, seen: u64, is_needed: bool) -> Result<Option<[u8; 32]>> {
-    if seen == 0 || !is_needed {
-        return Ok(None);
-    }
-    let found = moment.audit(seen - 1, 1).await?;
-    Ok(found.first().filter(|(position, _)| position.number == seen).map(|(position, _)| position.hash))
+async fn compare(last: &Last, store: &dyn Store) -> Result<Option<Rollback>> {
+    let mut moment = store.snapshot().await?;
+    let ledger = moment.ledger().await?;
+    let number = match last {
+        Last::At(position, _) if ledger.as_ref().is_some_and(|it| it.position.number > position.number) => {
+            position.number
+        }
+        _ => return judge(last, ledger.as_ref(), |_| Ok(None)),
+    };
+    let found = match moment.audit(number.saturating_sub(1), 1).await {
+        Ok(found) => found,
+        // Damaged there: reads go on, and nobody can say what else is missing.
+        Err(error) => {
+            let detail = error.detail().unwrap_or_default();
+            return Ok(Some(Rollback::Unknown(format!("record {number} of writes cannot be read: {error} {detail}"))));
+        }
+    };
+    let hash = found.first().filter(|(position, _)| position.number == number).map(|(position, _)| position.hash);
+    judge(last, ledger.as_ref(), |_| Ok(hash))
 }
 
 /// What another store has left must be neither believed nor overwritten.

@@ -54,7 +54,8 @@ fn lost(rollback: &Rollback) -> String {
              there now are not the same, and what is not there now is lost if you accept"
         ),
         Rollback::Unknown(_) => {
-            "nobody can say whether anything is missing; if you accept, the store as it is counts from now on".to_owned()
+            "nobody can say whether anything is missing; if you accept, the store as it is counts from now on"
+                .to_owned()
         }
     }
 }

@@ -69,7 +69,10 @@ pub async fn begin(
     let witness = Arc::new(Witness::begin(place, keyring, Arc::new(SystemClock)).map_err(told)?);
     store.witnessed_by(witness.clone());
     let found = witness.look(store.as_ref()).await.map_err(told)?;
-    if found.is_none() && upkeep == Upkeep::Keep && let Some(ledger) = ledger(store.as_ref()).await? {
+    if found.is_none()
+        && upkeep == Upkeep::Keep
+        && let Some(ledger) = ledger(store.as_ref()).await?
+    {
         // After a crash it may be behind: what was not noticed then is noticed from now on.
         keyring.verify_ledger(&ledger).or_else(unless_replaced).map_err(told)?;
         witness.committed(&ledger);
@@ -95,11 +98,7 @@ async fn ledger(store: &dyn Database) -> anyhow::Result<Option<Ledger>> {
 }
 
 /// For a store that was just put here on purpose.
-pub async fn begin_anew(
-    settings: &Settings,
-    store: &Arc<dyn Database>,
-    keyring: &Arc<Keyring>,
-) -> anyhow::Result<()> {
+pub async fn begin_anew(settings: &Settings, store: &Arc<dyn Database>, keyring: &Arc<Keyring>) -> anyhow::Result<()> {
     let place = Box::new(FileAnchor::at(&settings.anchor_file));
     let witness = Witness::begin(place, keyring, Arc::new(SystemClock)).map_err(told)?;
     let ledger = ledger(store.as_ref()).await?.context("the store has no ledger")?;
@@ -169,7 +168,9 @@ impl Watch {
         match now {
             Some(rollback) if !again => {
                 let found = described(rollback, &self.witness, self.store.as_ref()).await;
-                tracing::error!("the store is not what it was, and is only read from now on: {found}; put the right store back, or see `strongroom accept-rollback`");
+                tracing::error!(
+                    "the store is not what it was, and is only read from now on: {found}; put the right store back, or see `strongroom accept-rollback`"
+                );
             }
             Some(_) => {}
             None => tracing::info!("the store is right again: writes go on"),

@@ -67,7 +67,10 @@ pub async fn start(
             let election = Election::new(&crew.client, options, crew.app.clone(), leading);
             tasks.spawn(async move {
                 let idle = || crew.follow(&shutdown);
-                election.run(|term| crew.clone().lead(term), idle, shutdown.clone()).await.context("the controllers ended")
+                election
+                    .run(|term| crew.clone().lead(term), idle, shutdown.clone())
+                    .await
+                    .context("the controllers ended")
             });
         }
         None => {

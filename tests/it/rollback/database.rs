@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::backup::Folder;
-use crate::postgres::server::Server;
+use crate::postgres::server::{Server, eventually};
 
 /// Exchanges databases under the server's sessions, which are ended and come back.
 struct Databases {
@@ -108,9 +108,43 @@ async fn a_database_that_others_wrote_to_since_is_noticed_too() {
         beside.update(&id, &format!("other {number}")).await;
     }
     drop(beside);
-    databases.server.sql("postgres", "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = 'older'");
+    databases
+        .server
+        .sql("postgres", "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = 'older'");
     databases.exchange_for("older", "newer");
     refused_for_rollback(&house, &id).await;
     assert_read_only(&house, &id, "other 19").await;
     assert!(errors(&house.strongroom)[0].contains("is not the one that it had"), "{:?}", errors(&house.strongroom));
+}
+
+/// What was acknowledged was on one disk only, and that is gone: nobody claims that it is still there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_standby_that_lacks_the_last_write_is_noticed_when_it_is_promoted() {
+    let [primary, standby] = tokio::task::spawn_blocking(|| {
+        let primary = Server::start(&[]);
+        let standby = primary.standby("late");
+        [primary, standby]
+    })
+    .await
+    .expect("two servers");
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", primary.port(), standby.port());
+    let folder = Folder::new();
+    let house = House::open_on(&format!("postgres://tests@{hosts}/postgres"), &folder).await;
+    let id = house.create("mail", "first").await;
+    tokio::task::block_in_place(|| {
+        eventually("the standby has caught up", || {
+            let behind = "SELECT pg_current_wal_lsn() > replay_lsn FROM pg_stat_replication";
+            primary.sql("postgres", behind) == "f"
+        });
+        standby.kill();
+    });
+    house.update(&id, "second").await;
+    tokio::task::block_in_place(|| {
+        primary.kill();
+        standby.revive();
+        standby.promote();
+    });
+    refused_for_rollback(&house, &id).await;
+    assert_read_only(&house, &id, "first").await;
+    assert_eq!(errors(&house.strongroom).len(), 1, "{}", house.strongroom.log());
 }

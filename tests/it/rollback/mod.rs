@@ -18,7 +18,8 @@ use crate::process::Strongroom;
 
 const STORE: [&str; 2] = ["strongroom.db", "strongroom.db-wal"];
 const ANCHOR: &str = "strongroom.anchor";
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than a write waits for a database that went away.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The store's files as they are; SQLite's shared memory is made anew.
 fn keep(data: &Path, name: &str) -> PathBuf {

@@ -135,10 +135,7 @@ fn new_batch() -> Uuid {
 }
 
 /// The ledger, and the hash of the record with the number `seen` if there is one.
-async fn lock(
-    connection: &mut PgConnection,
-    seen: u64,
-) -> sqlx::Result<Result<(Option<Ledger>, Option<[u8; 32]>)>> {
+async fn lock(connection: &mut PgConnection, seen: u64) -> sqlx::Result<Result<(Option<Ledger>, Option<[u8; 32]>)>> {
     let statement = sqlx::AssertSqlSafe(lock_statement(seen)); // a number is all that varies in it
     let rows = connection.fetch_all(sqlx::raw_sql(statement)).await?;
     let missing = || Error::Damaged { what: "the ledger of the store".into(), detail: "it is gone".into() };

@@ -2,8 +2,8 @@
 //! commits it together. Sessions that are lost are replaced and the batch is tried again; what became of a commit
 //! without an answer is found out, and as long as it is not, nobody is told anything.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -161,7 +161,8 @@ impl Desk {
         };
         self.is_away = false;
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
-        let outcome = transaction::run(&mut session.connection, self.store, self.witness.get(), &writes, PATIENCE).await;
+        let outcome =
+            transaction::run(&mut session.connection, self.store, self.witness.get(), &writes, PATIENCE).await;
         if let Outcome::Done(_, signed) = &outcome {
             self.commits.fetch_add(signed.is_some().into(), Ordering::Relaxed);
             self.session = Some(session);
