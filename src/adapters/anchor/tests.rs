@@ -194,15 +194,3 @@ fn an_anchor_under_a_key_that_is_not_there_counts_and_a_forged_one_does_not() {
     let error = Witness::begin(Box::new(FileAnchor::at(&path)), &other, Arc::new(At)).err().unwrap();
     assert!(error.to_string().contains("strongroom.anchor"), "{error}");
 }
-
-#[test]
-fn zz_cost() {
-    let (_folder, path) = folder();
-    let place = FileAnchor::at(&path);
-    place.put(&anchor(0, 1), false).unwrap();
-    let begun = Instant::now();
-    for number in 2..20_002 {
-        place.put(&anchor(0, number), false).unwrap();
-    }
-    println!("one put: {:?}", begun.elapsed() / 20_000);
-}
