@@ -35,7 +35,7 @@ const FIND_BATCH: &str = "SELECT batch FROM strongroom.audit WHERE number = $1";
 /// How an attempt ended.
 pub(super) enum Outcome {
     /// The answer to each write, and the ledger that was committed, if anything was to be.
-    Done(Vec<Result<()>>, Option<Ledger>),
+    Done(Vec<Result<()>>, Option<Box<Ledger>>),
     /// Nothing was written, and trying again would not help.
     Refused(Error),
     /// Nothing was written, because of one of the writes. Which of them, they show one by one.
@@ -48,7 +48,7 @@ pub(super) enum Outcome {
 
 /// What is there if this batch was committed.
 pub(super) struct Mark {
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Box<Ledger>,
     /// In the audit. A batch without notes leaves none.
     trace: Option<(i64, Uuid)>,
 }
@@ -126,7 +126,7 @@ async fn prepare(
     let batch = new_batch();
     let last = draft.notes.last().map(|(position, _)| row::counted(position.number)).transpose().map_err(spoilt)?;
     Columns::of(&draft).map_err(spoilt)?.write(connection, &ledger, batch).await?;
-    Ok((answers, Some(Mark { ledger, trace: last.map(|number| (number, batch)) })))
+    Ok((answers, Some(Mark { ledger: Box::new(ledger), trace: last.map(|number| (number, batch)) })))
 }
 
 #[expect(clippy::disallowed_methods, reason = "adapters are where randomness comes from")]

@@ -113,7 +113,7 @@ impl Desk {
         loop {
             match self.attempt(&batch).await {
                 Outcome::Done(answers, signed) => {
-                    self.bear_witness(signed.as_ref());
+                    self.bear_witness(signed.as_deref());
                     return answer_each(batch, answers);
                 }
                 Outcome::Refused(error) => return answer_all(batch, &error),
