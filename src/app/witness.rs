@@ -128,11 +128,7 @@ impl Witness {
         if matches!(&known.last, Last::At(position, _) if *position == ledger.position) && !known.lasting {
             return; // resealing adds no record
         }
-        let at = self.clock.now();
-        known.last = Last::At(ledger.position, at);
-        let anchor = Anchor { store: self.store, ledger: ledger.clone(), at, accepted: known.accepted };
-        let kept = self.place.put(&anchor, known.lasting);
-        known.lasting &= kept.is_err();
+        let kept = self.keep(&mut known, ledger);
         drop(known);
         let place = self.place();
         match (kept, self.failing.load(Ordering::Relaxed)) {
@@ -148,6 +144,20 @@ impl Witness {
         }
     }
 
+    /// The first anchor of all. Where it cannot be made it would never be.
+    pub fn make(&self, ledger: &Ledger) -> Result<()> {
+        self.keep(&mut self.known(), ledger)
+    }
+
+    fn keep(&self, known: &mut Known, ledger: &Ledger) -> Result<()> {
+        let at = self.clock.now();
+        known.last = Last::At(ledger.position, at);
+        let anchor = Anchor { store: self.store, ledger: ledger.clone(), at, accepted: known.accepted };
+        self.place.put(&anchor, known.lasting)?;
+        known.lasting = false;
+        Ok(())
+    }
+
     /// Takes the store as it is for what it should be. The next commit, which says so, makes it last.
     pub fn accept(&self, ledger: &Ledger) {
         let mut known = self.known();
@@ -161,9 +171,7 @@ impl Witness {
     /// Makes the anchor of a store that was just put here, whatever was known of one in its place.
     pub fn begin_anew(&self, ledger: &Ledger) -> Result<()> {
         self.accept(ledger);
-        let accepted = self.known().accepted;
-        let anchor = Anchor { store: self.store, ledger: ledger.clone(), at: self.clock.now(), accepted };
-        self.place.put(&anchor, true)
+        self.make(ledger)
     }
 
     /// What another process has accepted since. True: something is known that was not.

@@ -75,7 +75,10 @@ pub async fn begin(
     {
         // After a crash it may be behind: what was not noticed then is noticed from now on.
         keyring.verify_ledger(&ledger).or_else(unless_replaced).map_err(told)?;
-        witness.committed(&ledger);
+        match witness.last() {
+            Last::Nothing => witness.make(&ledger).map_err(told)?,
+            Last::At(..) | Last::Unreadable(_) => witness.committed(&ledger),
+        }
     }
     Ok(witness)
 }

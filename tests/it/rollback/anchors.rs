@@ -152,3 +152,17 @@ fn copy(from: &Path, to: &Path) {
     let done = std::process::Command::new("cp").arg("-a").args([from, to]).status().expect("cp");
     assert!(done.success());
 }
+
+/// As when that volume was not mounted: a folder made in its place would hide that.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anchor_that_cannot_be_made_is_no_start() {
+    let mut house = House::open().await;
+    house.strongroom.kill();
+    let missing = house.strongroom.data.with_extension("missing").join("anchor").display().to_string();
+    house.strongroom.set("STRONGROOM_ANCHOR_FILE", Some(&missing));
+    house.strongroom.spawn();
+    assert!(!house.strongroom.ended().await.success());
+    assert!(house.strongroom.log().contains(&missing), "{}", house.strongroom.log());
+    house.strongroom.set("STRONGROOM_ANCHOR_FILE", None);
+    house.strongroom.start().await;
+}
