@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod audit;
 pub mod backup;
 pub mod body;
+pub mod callers;
 pub mod clients;
 pub mod credentials;
 pub mod custody;
@@ -29,6 +30,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::app::access::Access;
 use crate::app::audit::Note;
+use crate::app::callers::Callers;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
@@ -67,6 +69,7 @@ pub struct App {
     pub credentials: Credentials,
     pub services: Services,
     pub clients: Clients,
+    pub callers: Callers,
     pub own: OwnCertificates,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
@@ -80,7 +83,8 @@ impl App {
         Self {
             credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
             services: Services { records: records.clone(), access },
-            clients: Clients::new(records.clone(), making.clone(), parts.hashing),
+            callers: Callers::new(records.clone(), parts.hashing.clone()),
+            clients: Clients { records: records.clone(), making: making.clone(), hashing: parts.hashing },
             own: OwnCertificates { making },
             records,
             identify: parts.identify,
@@ -132,7 +136,7 @@ impl App {
 
     /// A word that nobody has said before.
     pub fn unique(&self) -> String {
-        self.records.entropy.record_id().hex()
+        self.records.entropy.version_id().hex()
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

@@ -40,10 +40,10 @@ pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Re
         Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
         Presented::Bearer(token) => (Scheme::ServiceAccount, app.authenticate_token(&token).await),
         Presented::Basic(username, password) => {
-            (Scheme::Basic, app.clients.authenticate_basic(&username, &password).await)
+            (Scheme::Basic, app.callers.authenticate_basic(&username, &password).await)
         }
         Presented::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
-            Some(certificate) => (Scheme::MutualTls, app.clients.authenticate_certificate(certificate).await),
+            Some(certificate) => (Scheme::MutualTls, app.callers.authenticate_certificate(certificate).await),
             None => return Err(Refused::NotPresented),
         },
     };

@@ -83,6 +83,10 @@ impl Store for SqliteStore {
         self.readers.due(now, limit)
     }
 
+    async fn position(&self) -> Result<u64> {
+        self.readers.position()
+    }
+
     async fn write(&self, write: Write) -> Result<()> {
         self.writer.write(write).await
     }
