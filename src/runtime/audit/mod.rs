@@ -45,11 +45,7 @@ pub fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
             threads()?.block_on(async {
                 require_store(&settings).await?;
                 let store = database::open(&settings, &Alarm::default()).await?;
-                let journals = Journals::of(store.clone(), &settings).await?;
-                if follow && journals.are_copies() {
-                    bail!("--follow needs journals in files; those in a database are shown as they are now");
-                }
-                tail::tail(store.as_ref(), journals.folder(), lines, follow).await
+                tail::tail(store, &settings.audit_dir, lines, follow).await
             })?;
             Ok(ExitCode::SUCCESS)
         }
@@ -83,10 +79,6 @@ impl Journals {
             Self::Kept(folder) => folder,
             Self::Copied(folder, _) => folder.path(),
         }
-    }
-
-    fn are_copies(&self) -> bool {
-        matches!(self, Self::Copied(..))
     }
 }
 

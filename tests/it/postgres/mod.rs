@@ -8,4 +8,5 @@ mod replicas;
 #[path = "../../peers/postgres/server.rs"]
 pub mod server;
 mod sessions;
+mod tail;
 mod wire;
