@@ -133,6 +133,7 @@ async fn look_at_all(
     keyring.reload().await?;
     let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
     drop(snapshot);
+    look_at_pages(store.as_ref(), findings);
     let kept = Journals::of(store.clone(), settings).await?;
     let journals = journals::check(
         kept.folder(),
@@ -179,6 +180,15 @@ async fn look_at_store(
     });
     verified.findings.iter().for_each(|finding| findings.add(format!("records: {finding}")));
     (told, verified)
+}
+
+/// A record that an index lost is all there, and found by nobody who asks for it.
+fn look_at_pages(store: &dyn Database, findings: &mut Findings) {
+    match store.examine() {
+        None => {}
+        Some(Ok(wrong)) => wrong.iter().for_each(|line| findings.add(format!("pages: {line}"))),
+        Some(Err(error)) => findings.add(unreadable("pages", &error)),
+    }
 }
 
 fn unreadable(what: &str, error: &Error) -> String {

@@ -2,6 +2,7 @@
 //! another folder with nothing but the key file carried over.
 
 mod across;
+mod damaged;
 mod killed;
 mod load;
 mod refusals;
