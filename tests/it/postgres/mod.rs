@@ -9,4 +9,5 @@ mod replicas;
 pub mod server;
 mod sessions;
 mod tail;
+mod verify;
 mod wire;
