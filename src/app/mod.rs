@@ -46,6 +46,7 @@ use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision};
+use crate::domain::permission::Action;
 use crate::domain::record::{Class, Owner};
 use crate::domain::secret::SecretText;
 use crate::domain::service::resource_id;
@@ -94,6 +95,11 @@ impl App {
     /// Somebody presented what is not accepted: recorded before it is refused.
     pub async fn record_unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
         self.records.audit.unknown(scheme, from).await
+    }
+
+    /// Somebody presented nothing where it takes a caller, and asked for the record of this name.
+    pub async fn record_anonymous(&self, action: Action, class: Class, name: &str, from: Option<IpAddr>) -> Result<()> {
+        self.records.audit.anonymous(action, class, name, from).await
     }
 
     /// What a resource holds is about to be shown in this object of Kubernetes.

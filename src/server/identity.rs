@@ -16,8 +16,9 @@ use crate::server::Peer;
 /// Why a caller is nobody.
 #[derive(Debug)]
 pub enum Refused {
+    /// Not recorded yet: what was asked is for the caller to say.
     NotPresented,
-    /// Presented, and not accepted. The caller does not learn why.
+    /// Presented, and not accepted: recorded. The caller does not learn why.
     Failed,
     /// It could not be found out.
     Unknown(Error),

@@ -2,6 +2,7 @@
 //! nothing of what the sealed bodies hold. Other processes may use the same file at the same time.
 
 mod checkpoint;
+mod examine;
 mod file;
 mod reader;
 mod row;
