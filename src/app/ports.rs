@@ -137,6 +137,9 @@ pub trait Store: Send + Sync {
     /// Records whose release ended at or before `now`, at most `limit`.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>>;
 
+    /// The number of the last note of the chain: what was read at one number is the same until it changes.
+    async fn position(&self) -> Result<u64>;
+
     /// All of it or nothing. [`Error::Overloaded`](crate::domain::Error) when the write queue is full.
     async fn write(&self, write: Write) -> Result<()>;
 
@@ -246,6 +249,8 @@ pub trait JournalTable: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptJournal {
     pub name: String,
+    /// The number of its last note.
+    pub last: u64,
     /// Its process has said so a moment ago.
     pub is_live: bool,
     pub is_closed: bool,

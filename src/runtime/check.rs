@@ -79,6 +79,10 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
             return None;
         }
     }
+    match database::examine(settings).await {
+        Some(found) => drop(report.line("pages", found)),
+        None => report.skip("pages", "PostgreSQL has pg_amcheck for that, and a store that does not open has none"),
+    }
     match Ground::of_existing(settings).await {
         Ok(ground) => {
             report.line("store", Ok(format!("{name} opens")));

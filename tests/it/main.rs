@@ -11,6 +11,7 @@ mod crashes;
 mod crd_rules;
 mod ground;
 mod house;
+mod key_file;
 mod kms;
 mod leader;
 mod memory;

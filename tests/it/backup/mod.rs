@@ -2,6 +2,8 @@
 //! another folder with nothing but the key file carried over.
 
 mod across;
+mod damaged;
+mod killed;
 mod load;
 mod refusals;
 mod size;
