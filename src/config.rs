@@ -67,6 +67,21 @@ pub enum Command {
         #[command(flatten)]
         given: Given,
     },
+    /// Take a store that is older than its anchor for the right one: says what is missing, and lets writes go on
+    #[command(
+        after_help = "A store that was put back to an older state, or whose log was damaged, ends before what its \
+anchor saw. Servers on it then answer reads and refuse writes. If you can, put the right store back: they go on by \
+themselves. If you cannot, or have put an older one there on purpose, accept it here; what is missing is then lost, and \
+the audit says that you accepted that. With --database each replica that refuses writes has an anchor of its own: run \
+this once for each of them."
+    )]
+    AcceptRollback {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails
@@ -173,6 +188,12 @@ pub struct Given {
     /// Folder of the journals of reads and denials [default: <data-dir>/audit]
     #[arg(long, env = "STRONGROOM_AUDIT_DIR", value_name = "DIR")]
     pub audit_dir: Option<PathBuf>,
+
+    /// File that knows how new the store was, so that an older copy put in its place is noticed; best on another volume
+    /// than the store [default: <data-dir>/strongroom.anchor]
+    #[arg(long, env = "STRONGROOM_ANCHOR_FILE", value_name = "FILE")]
+    pub anchor_file: Option<PathBuf>,
+
     /// AWS KMS key instead of a key file: ARN, id or alias. Never made, only used
     #[arg(long, env = "STRONGROOM_KMS_KEY", value_name = "KEY")]
     pub kms_key: Option<String>,
@@ -304,6 +325,7 @@ pub struct Settings {
     pub database: Option<SecretText>,
     pub key_file: PathBuf,
     pub audit_dir: PathBuf,
+    pub anchor_file: PathBuf,
     /// In place of the key file.
     pub kms: Option<KmsKey>,
     pub listen: SocketAddr,
@@ -344,7 +366,7 @@ impl Given {
             ($($field:ident)+) => { Self { config: self.config, $($field: self.$field.or(file.$field)),+ } };
         }
         stronger!(
-            data_dir database key_file audit_dir kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
+            data_dir database key_file audit_dir anchor_file kms_key kms_endpoint kms_region kms_outage_limit listen plain_http tls_cert
             tls_key tls_name webhook_listen webhook_name
             webhook_config admin_listen kube_context token_audience leader_election lease_namespace lease_duration
             retain_for log_level log_format
@@ -391,6 +413,7 @@ impl TryFrom<Given> for Settings {
             database: given.database.clone(),
             key_file: given.key_file.clone().unwrap_or_else(|| data_dir.join("strongroom.key")),
             audit_dir: given.audit_dir.clone().unwrap_or_else(|| data_dir.join("audit")),
+            anchor_file: given.anchor_file.clone().unwrap_or_else(|| data_dir.join("strongroom.anchor")),
             kms: kms(&given)?,
             rest_tls: rest_tls(&given, listen)?,
             webhook_listen: given.webhook_listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 9443))),

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod alarm;
+pub mod anchor;
 pub mod audit;
 pub mod backup;
 pub mod body;
@@ -22,6 +23,7 @@ pub mod sealing;
 pub mod services;
 pub mod step;
 pub mod verify;
+pub mod witness;
 
 use std::net::IpAddr;
 use std::sync::Arc;

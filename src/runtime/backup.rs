@@ -22,6 +22,7 @@ use crate::app::step::step;
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::{self, Error};
+use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::threads;
@@ -152,6 +153,14 @@ async fn note_backup(settings: &Settings, store: &Arc<dyn Database>, output: &Pa
             return Ok(());
         }
     };
+    anchor::tell_if_new(&anchor::find(settings)?, settings, true);
+    let witness = anchor::begin(settings, store, &keyring, Upkeep::Look).await?;
+    let rollback = witness.rollback().borrow().clone();
+    if let Some(rollback) = rollback {
+        let found = anchor::described(&rollback, &witness, store.as_ref()).await;
+        eprintln!("not recorded in the audit, because the store is not what it was: {found}");
+        return Ok(());
+    }
     let changes = vec![(Change::Remark, Some(note("backup", output)))];
     let noted = store.write(Write { changes, keyring, fence: None }).await;
     noted.map_err(told).context("recording the backup in the audit")
@@ -170,6 +179,7 @@ pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
         }
         let mut file = File::open(path).with_context(|| path.display().to_string())?;
         let proven = prove(settings, &file).await.with_context(|| path.display().to_string())?;
+        anchor::find(settings)?.require_fit(settings, proven.beginning.store, true)?;
         let (beginning, last) = continued(&proven, note("restore", path)).map_err(told)?;
         file.rewind().with_context(|| path.display().to_string())?;
         let items = Again::new(file, proven.totals, last).map_err(told)?;
@@ -179,6 +189,7 @@ pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
         if totals != expected {
             bail!("what is in the store now is not what is in the backup; do not use it");
         }
+        anchor::begin_anew(settings, &store, &proven.keyring).await?;
         report(&mut io::stdout(), &format!("restored into the store {}", database::name(settings)), &totals)?;
         println!("proven with the root key: ledger, marks and {} sealed bodies", totals.revisions);
         Ok(ExitCode::SUCCESS)

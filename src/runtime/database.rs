@@ -10,11 +10,12 @@ use anyhow::Context;
 use crate::adapters::store::{PostgresStore, SqliteStore};
 use crate::app::alarm::Alarm;
 use crate::app::ports::{Beginning, Items, JournalTable, KeyTable, Store, Vacant};
+use crate::app::witness::Witnessed;
 use crate::config::Settings;
 use crate::domain::Error;
 
 /// What a store is to the use cases and to the keyring.
-pub trait Database: Store + KeyTable {
+pub trait Database: Store + KeyTable + Witnessed {
     /// Where its journals are kept, if not in a folder.
     fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>>;
 

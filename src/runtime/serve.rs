@@ -10,18 +10,20 @@ use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::app::App;
 use crate::app::alarm::Alarm;
+use crate::app::anchor::Rollback;
 use crate::app::ports::Clock;
 use crate::config::{DRAIN, Settings};
 use crate::runtime::foundation::{Cluster, Ground};
 use crate::runtime::journal::Journaling;
 use crate::runtime::root_key::Patience;
-use crate::runtime::{operator, rest, root_key, threads};
+use crate::runtime::{anchor, operator, rest, root_key, threads};
 use crate::server::health::{self, Metrics, Readiness};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
@@ -43,6 +45,8 @@ pub struct Surroundings<'a> {
     pub app: &'a Arc<App>,
     pub readiness: &'a Readiness,
     pub shutdown: &'a CancellationToken,
+    /// What is wrong with the store, if it is older than its anchor.
+    pub rollback: watch::Receiver<Option<Rollback>>,
 }
 
 pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<ExitCode> {
@@ -73,7 +77,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     if shutdown.is_cancelled() {
         return Ok(());
     }
-    let (app, journaling) = opened?;
+    let (app, journaling, rollback) = opened?;
     let tls = rest::tls(&settings, &app, &shutdown).await?;
     let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
 
@@ -88,7 +92,8 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     });
     serving.set(true);
     if let Some(cluster) = cluster {
-        let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
+        let (app, readiness, shutdown) = (&app, &readiness, &shutdown);
+        let surroundings = Surroundings { settings: &settings, app, readiness, shutdown, rollback };
         operator::start(cluster, &surroundings, &mut registry, &mut tasks).await?;
     }
     // Nothing registers after this.
@@ -113,16 +118,20 @@ async fn open(
     readiness: &Readiness,
     registry: &mut Registry,
     shutdown: &CancellationToken,
-) -> anyhow::Result<(Arc<App>, Journaling)> {
+) -> anyhow::Result<(Arc<App>, Journaling, watch::Receiver<Option<Rollback>>)> {
     let opening = readiness.part("key service");
     let ground = Ground::open(settings, alarm, &Patience::Until(shutdown.clone())).await?;
     let metrics = root_key::Metrics::register(settings, registry);
     let custody = root_key::custody(settings, ground.clock.now());
     let (keyring, clock) = (ground.keyring.clone(), ground.clock.clone());
     tokio::spawn(root_key::Watch { keyring, custody, clock, metrics }.keep(shutdown.clone()));
-    let serving = ground.serving(settings, ports, alarm).await?;
+    let (store, witness, readiness) = (ground.store.clone(), ground.witness.clone(), readiness.clone());
+    let rollback = witness.rollback();
+    let detected = anchor::Watch::register(registry);
+    tokio::spawn(anchor::Watch { store, witness, readiness, detected }.keep(shutdown.clone()));
+    let (app, journaling) = ground.serving(settings, ports, alarm).await?;
     opening.set(true);
-    Ok(serving)
+    Ok((app, journaling, rollback))
 }
 
 async fn drain(mut tasks: Tasks) {

@@ -21,6 +21,7 @@ mod reconcile;
 mod rekey;
 mod rest;
 mod rights;
+mod rollback;
 mod running;
 mod usecases;
 mod webhook;

@@ -30,7 +30,7 @@ use crate::domain::Error;
 use crate::runtime::database::Database;
 use crate::runtime::foundation::Ground;
 use crate::runtime::rekey::Progress;
-use crate::runtime::{database, settle, threads};
+use crate::runtime::{anchor, database, settle, threads};
 use walk::Findings;
 
 const SAY_AGAIN: Duration = Duration::from_secs(5);
@@ -127,8 +127,13 @@ impl Drop for TempFolder {
 
 async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
     require_store(settings).await?;
-    let Ground { store, keyring, .. } = Ground::of_existing(settings).await?;
+    let Ground { store, keyring, witness, .. } = Ground::of_existing(settings).await?;
     let mut findings = Findings::default();
+    let rollback = witness.rollback().borrow().clone();
+    if let Some(rollback) = rollback {
+        let found = anchor::described(&rollback, &witness, store.as_ref()).await;
+        findings.add(format!("the store is not what it was: {found}"));
+    }
     let summary = look_at_all(&store, &keyring, settings, &mut findings).await?;
     for said in &findings.said {
         println!("{said}");
