@@ -1,19 +1,20 @@
 //! Who is calling: recognises clients by password or certificate. Knows how they prove themselves; how they come to be
 //! is `clients`.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use aws_lc_rs::{digest, hmac};
 use quick_cache::sync::Cache;
 
-use crate::app::ports::{AliasKind, Key, PasswordHash};
+use crate::app::ports::{AliasKind, Key, Mac, PasswordHash};
 use crate::app::records::Records;
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme, Standing};
 use crate::domain::client::{Client, Fingerprint, Proof, State};
 use crate::domain::name::VersionId;
-use crate::domain::record::Entry;
+use crate::domain::record::{Class, Entry};
 use crate::domain::secret::SecretText;
 
 /// Clients that are remembered, so that a caller is neither looked up nor slow at every request.
@@ -35,10 +36,11 @@ pub struct Callers {
 }
 
 /// A client as it was when the store's chain of writes had come to `position`. As long as it has come no further,
-/// whoever writes, the client is the same.
+/// whoever writes, the client is the same; and if only others were written since, its mark is.
 struct Known {
     position: u64,
-    client: Entry<Client>,
+    mac: Mac,
+    client: Arc<Entry<Client>>,
 }
 
 impl Callers {
@@ -51,8 +53,8 @@ impl Callers {
     /// Who has this user name and password and may call now.
     pub async fn authenticate_basic(&self, username: &str, password: &SecretText) -> Result<Option<Actor>> {
         let found = self.find(&self.by_name, username, Key::Names(&[username])).await?;
-        let found = found.as_deref().map(|known| &known.client).filter(|client| client.head.name == username);
-        let Some((client, hash)) = found.and_then(|client| match &client.body.proof {
+        let found = found.filter(|client| client.head.name == username);
+        let Some((client, hash)) = found.as_deref().and_then(|client| match &client.body.proof {
             Proof::Basic { password_hash, .. } => Some((client, password_hash)),
             Proof::X509(_) => None,
         }) else {
@@ -74,28 +76,42 @@ impl Callers {
         let alias = presented.hex();
         let found = self.find(&self.by_certificate, &presented, Key::Alias(AliasKind::Fingerprint, &alias)).await?;
         let now = self.records.now();
-        let accepted = found.filter(|known| known.client.body.accepts_certificate(presented, now));
-        Ok(accepted.map(|known| actor(&known.client, Scheme::MutualTls)))
+        let accepted = found.filter(|client| client.body.accepts_certificate(presented, now));
+        Ok(accepted.map(|client| actor(&client, Scheme::MutualTls)))
     }
 
     /// What is nobody's is not remembered: guessing names fills nothing.
-    async fn find<K, Q>(&self, cache: &Cache<K, Arc<Known>>, name: &Q, key: Key<'_>) -> Result<Option<Arc<Known>>>
+    async fn find<K, Q>(
+        &self,
+        cache: &Cache<K, Arc<Known>>,
+        name: &Q,
+        key: Key<'_>,
+    ) -> Result<Option<Arc<Entry<Client>>>>
     where
-        K: Eq + Hash + std::borrow::Borrow<Q>,
+        K: Borrow<Q> + Eq + Hash,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let position = self.records.store.position().await?;
-        if let Some(known) = cache.get(name).filter(|known| known.position == position) {
-            return Ok(Some(known));
+        let known = cache.get(name);
+        if let Some(known) = &known
+            && known.position == position
+        {
+            return Ok(Some(known.client.clone()));
         }
-        let Some(mut client) = self.records.find_one::<Client>(key).await? else {
-            cache.remove(name);
-            return Ok(None);
+        let rows = self.records.store.find(Class::Client, key).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let client = match known {
+            Some(known) if known.mac == row.mac => known.client.clone(),
+            _ => match self.records.find_one::<Client>(key).await? {
+                Some(mut client) => {
+                    client.body.forget_keys();
+                    Arc::new(client)
+                }
+                None => return Ok(None),
+            },
         };
-        client.body.forget_keys();
-        let known = Arc::new(Known { position, client });
-        cache.insert(name.to_owned(), known.clone());
-        Ok(Some(known))
+        cache.insert(name.to_owned(), Arc::new(Known { position, mac: row.mac, client: client.clone() }));
+        Ok(Some(client))
     }
 
     fn mac(&self, password: &SecretText) -> [u8; 32] {

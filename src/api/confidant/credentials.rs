@@ -23,7 +23,6 @@ pub async fn create(call: Arc<Call>) -> Result<Json> {
     let title = body.as_ref().ok().and_then(wire::title);
     let place = call.app.credentials.require_creatable(&call.actor, title.as_deref()).await?;
     let draft = wire::draft(&body?)?;
-    require_free(&call, &draft.title).await?;
     let entry = call.app.credentials.create(&call.actor, place, draft).await?;
     Ok(wire::created(&entry, wire::permissions(&[("metadata", true), ("get", true), ("update", true)])))
 }
