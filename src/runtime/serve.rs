@@ -10,10 +10,9 @@ use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
 use crate::app::App;
 use crate::app::alarm::Alarm;
 use crate::app::ports::Clock;
@@ -23,7 +22,6 @@ use crate::runtime::journal::Journaling;
 use crate::runtime::root_key::Patience;
 use crate::runtime::{operator, rest, root_key, threads};
 use crate::server::health::{self, Metrics, Readiness};
-use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +55,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let serving = readiness.part("rest");
     let mut registry = Registry::with_prefix("strongroom");
     let metrics = Metrics::default();
-    let admin = bind("--admin-listen", settings.admin_listen).await?;
-    let routes = health::routes(readiness.clone(), metrics.clone());
-    // From the very start, which may wait for a key service: alive and not ready is not the same as dead. And to
-    // the very end: who watches readiness must see that it is gone.
-    let last = CancellationToken::new();
-    let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
+    let admin = Admin::start(&settings, &readiness, &metrics).await?;
 
     let cluster = match mode {
         Mode::Cluster => Some(operator::connect(&settings).await?),
@@ -74,21 +67,11 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         return Ok(());
     }
     let (app, journaling) = opened?;
-    let tls = rest::tls(&settings, &app, &shutdown).await?;
-    let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
-
+    let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
     let mut tasks = Tasks::new();
-    let listener = bind("--listen", settings.listen).await?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");
-    let rest = serve(listener, tls, routes, Limits::default(), shutdown.clone());
-    tasks.spawn(async move {
-        rest.await;
-        Ok(())
-    });
+    rest::start(&surroundings, &mut registry, &mut tasks).await?;
     serving.set(true);
     if let Some(cluster) = cluster {
-        let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
         operator::start(cluster, &surroundings, &mut registry, &mut tasks).await?;
     }
     // Nothing registers after this.
@@ -100,9 +83,30 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     shutdown.cancel();
     drain(tasks).await;
     journaling.stop().await;
-    last.cancel();
-    let _ = admin.await;
+    admin.stop().await;
     ended
+}
+
+/// Health and metrics. From the very start, which may wait for a key service: alive and not ready is not the same as
+/// dead. And to the very end: who watches readiness must see that it is gone.
+struct Admin {
+    task: JoinHandle<()>,
+    end: CancellationToken,
+}
+
+impl Admin {
+    async fn start(settings: &Settings, readiness: &Readiness, metrics: &Metrics) -> anyhow::Result<Self> {
+        let listener = bind("--admin-listen", settings.admin_listen).await?;
+        let routes = health::routes(readiness.clone(), metrics.clone());
+        let end = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, None, routes, Limits::default(), end.clone()));
+        Ok(Self { task, end })
+    }
+
+    async fn stop(self) {
+        self.end.cancel();
+        let _ = self.task.await;
+    }
 }
 
 /// The use cases, as soon as the key service lets the data keys out. From then on it is asked now and then.
