@@ -10,6 +10,7 @@ mod crash;
 mod crashes;
 mod crd_rules;
 mod ground;
+mod guard;
 mod house;
 mod kms;
 mod leader;
