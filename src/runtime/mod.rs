@@ -15,6 +15,7 @@ mod rekey;
 mod rest;
 mod root_key;
 mod serve;
+mod surroundings;
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ use crate::app::own::Lifetimes;
 use crate::config::{CertificateFiles, RestTls, Settings};
 use crate::domain::authority::AlternativeName;
 use crate::domain::secret::SecretText;
-use crate::runtime::serve::{Surroundings, Tasks, bind};
+use crate::runtime::surroundings::{Surroundings, Tasks, bind};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{ClientCertificates, Limits, Tls, serve};
 

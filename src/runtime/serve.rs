@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -20,6 +19,7 @@ use crate::config::{DRAIN, Settings};
 use crate::runtime::foundation::{Cluster, Ground};
 use crate::runtime::journal::Journaling;
 use crate::runtime::root_key::Patience;
+use crate::runtime::surroundings::{Surroundings, Tasks, bind};
 use crate::runtime::{operator, rest, root_key, threads};
 use crate::server::health::{self, Metrics, Readiness};
 use crate::server::{Limits, serve};
@@ -30,17 +30,6 @@ pub enum Mode {
     Cluster,
     /// REST alone.
     Alone,
-}
-
-/// Everything that runs until the end.
-pub type Tasks = JoinSet<anyhow::Result<()>>;
-
-/// What every part is given.
-pub struct Surroundings<'a> {
-    pub settings: &'a Settings,
-    pub app: &'a Arc<App>,
-    pub readiness: &'a Readiness,
-    pub shutdown: &'a CancellationToken,
 }
 
 pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<ExitCode> {
@@ -149,10 +138,6 @@ async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken, alarm: &Alarm) 
             Err(panic) => Err(panic.into()),
         },
     }
-}
-
-pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{flag} {address}"))
 }
 
 fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {

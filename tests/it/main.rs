@@ -1,5 +1,6 @@
-//! Everything in one binary: each further one would link the whole again.
+//! Everything in one binary: each further one would link the whole again. Tests start in the order of their names.
 
+mod admission;
 mod alone;
 mod audit;
 mod backup;
@@ -23,4 +24,3 @@ mod rest;
 mod rights;
 mod running;
 mod usecases;
-mod webhook;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, Client, Identity};
@@ -228,7 +228,13 @@ impl Drop for Strongroom {
     }
 }
 
-fn plain_client() -> Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client")
+/// For HTTP without TLS: reads no root certificates, which takes longer than most answers. Keeps no connection either: the
+/// runtime of one test would end that of another.
+pub fn plain_client() -> &'static Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let builder = Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
+        builder.timeout(Duration::from_secs(5)).build().expect("a client")
+    })
 }

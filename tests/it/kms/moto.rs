@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::guard;
+use crate::process::plain_client;
 
 pub const REGION: &str = "eu-west-1";
 
@@ -31,7 +32,7 @@ impl Moto {
     /// What KMS answers to one action.
     pub async fn ask(&self, action: &str, body: Value) -> Value {
         let scope = format!("AWS4-HMAC-SHA256 Credential=AKIA/20260101/{REGION}/kms/aws4_request");
-        let request = reqwest::Client::builder().no_proxy().build().expect("a client").post(&self.url);
+        let request = plain_client().post(&self.url);
         let request = request
             .header("x-amz-target", format!("TrentService.{action}"))
             .header("content-type", "application/x-amz-json-1.1")
