@@ -41,7 +41,8 @@ units: tools
 	$(CLUSTER) build test
 	$(PEERS) kms
 	@tests/peers/postgres/find > /dev/null
-	cargo test --locked --features failpoints
+	cargo test --locked --features failpoints --lib --bins
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --features failpoints --test it
 
 torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes
 	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes'
