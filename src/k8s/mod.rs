@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::elsewhere::Elsewhere;
 use crate::domain::{Error, Result};
 use crate::k8s::controller::triggers::{Triggers, Wakes};
 use crate::k8s::controller::{Census, Desk, changes};
@@ -87,11 +88,7 @@ impl Operator {
         if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
             return Ok(());
         }
-        // Looked at before any record is: nothing is written in between that nobody hears of.
-        let mut elsewhere = term.has_others().then(|| app.elsewhere());
-        if let Some(elsewhere) = &mut elsewhere {
-            let _ = elsewhere.look().await;
-        }
+        let elsewhere = look_elsewhere(&app, &term).await;
         let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
         let desk = Arc::new(Desk {
             app: app.clone(),
@@ -137,6 +134,14 @@ impl Lanes {
         tasks.spawn(controller::run(desk.clone(), self.services, shelves.services));
         tasks.spawn(controller::run(desk.clone(), self.clients, shelves.clients));
     }
+}
+
+/// What others write, where there are others. Looked at before any record is: nothing is written in between that nobody
+/// hears of.
+async fn look_elsewhere(app: &App, term: &Term) -> Option<Elsewhere> {
+    let mut elsewhere = term.has_others().then(|| app.elsewhere())?;
+    let _ = elsewhere.look().await;
+    Some(elsewhere)
 }
 
 async fn show(shown: Shown, known: webhook::Known, shutdown: CancellationToken) {
