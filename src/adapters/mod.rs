@@ -1,6 +1,7 @@
 //! One vendor each; implements the ports of `app` and nothing else. Adapters know neither the edges nor
 //! one another; what two of them need (`pool`) stands beside them.
 
+pub mod anchor;
 pub mod identity;
 pub mod journal;
 pub mod kms;

@@ -20,6 +20,8 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::domain::Error;
 use crate::domain::actor::Actor;
+use crate::domain::permission::Action;
+use crate::domain::record::Class;
 use crate::server::Peer;
 use crate::server::body::{self, Unread};
 use crate::server::identity::{Refused, identify};
@@ -37,13 +39,21 @@ pub enum Handler {
     /// For anybody, and about nothing that needs a caller.
     Open(fn() -> Response),
     /// For callers that are known.
-    Known(fn(Call) -> BoxFuture<'static, Response>),
+    Known { asks: Asks, run: fn(Call) -> BoxFuture<'static, Response> },
+}
+
+/// What an operation does, and to records of which class.
+#[derive(Clone, Copy)]
+pub struct Asks {
+    pub action: Action,
+    pub class: Class,
 }
 
 /// A request of a known caller.
 pub struct Call {
     pub app: Arc<App>,
     pub actor: Actor,
+    pub asks: Asks,
     pub method: Method,
     pub headers: HeaderMap,
     /// Of operations that write; wiped when dropped.
@@ -202,16 +212,23 @@ async fn run(
     asked: Asked,
     stream: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Response, Refusal> {
-    let handler = match route.handler {
+    let (asks, handler) = match route.handler {
         Handler::Open(handler) => return Ok(handler()),
-        Handler::Known(handler) => handler,
+        Handler::Known { asks, run } => (asks, run),
     };
     let Asked { app, place, query, headers, peer, .. } = asked;
-    let actor = identify(&app, &headers, peer.as_ref()).await.map_err(|refused| match refused {
-        Refused::NotPresented => Refusal::NotPresented,
-        Refused::Failed => Refusal::Failed,
-        Refused::Unknown(error) => Refusal::Error(error),
-    })?;
+    let actor = match identify(&app, &headers, peer.as_ref()).await {
+        Ok(actor) => actor,
+        Err(Refused::NotPresented) => {
+            // By the caller's own word for it: nothing is looked up for nobody.
+            let name = place.parameters.first().map_or("", |(_, value)| value.as_str());
+            let from = peer.map(|peer| peer.addr.ip());
+            app.record_anonymous(asks.action, asks.class, name, from).await.map_err(Refusal::Error)?;
+            return Err(Refusal::NotPresented);
+        }
+        Err(Refused::Failed) => return Err(Refusal::Failed),
+        Err(Refused::Unknown(error)) => return Err(Refusal::Error(error)),
+    };
     let body = match route.method {
         Method::GET => Zeroizing::default(),
         _ => body::read(stream, declared(&headers)).await.map_err(|unread| match unread {
@@ -220,7 +237,7 @@ async fn run(
         })?,
     };
     let method = route.method.clone();
-    Ok(handler(Call { app, actor, method, headers, body, parameters: place.parameters, query }).await)
+    Ok(handler(Call { app, actor, asks, method, headers, body, parameters: place.parameters, query }).await)
 }
 
 /// Room to take for a body at once; more comes as it is needed.

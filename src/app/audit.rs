@@ -68,6 +68,9 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     taken(digest(&SHA256, bytes).as_ref())
 }
 
+/// Letters of a name that nobody is known to ask for. The names of most records are shorter.
+const WORDS_OF_NOBODY: usize = 128;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -115,6 +118,23 @@ impl<'a> Event<'a> {
             revision: None,
             with: Vec::new(),
             outcome: Outcome::Done,
+        }
+    }
+
+    /// Refused before it is known whose it is.
+    fn by_nobody(scheme: Scheme, from: Option<IpAddr>, action: &'a str, at: Timestamp) -> Self {
+        Self {
+            at,
+            who: None,
+            scheme,
+            from,
+            action,
+            class: None,
+            name: "",
+            id: None,
+            revision: None,
+            with: Vec::new(),
+            outcome: Outcome::Denied,
         }
     }
 
@@ -168,20 +188,15 @@ impl Audit {
 
     /// Somebody is not who they claim to be. The claimed name is not recorded: people type passwords there.
     pub async fn unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
-        let nobody = Event {
-            at: self.clock.now(),
-            who: None,
-            scheme,
-            from,
-            action: "authenticate",
-            class: None,
-            name: "",
-            id: None,
-            revision: None,
-            with: Vec::new(),
-            outcome: Outcome::Denied,
-        };
-        self.journal.note(nobody.note()).await
+        self.journal.note(Event::by_nobody(scheme, from, "authenticate", self.clock.now()).note()).await
+    }
+
+    /// Somebody presents nothing. What is asked for is in their words, of which a few will do: whoever need not say who
+    /// they are must not fill the disk any faster than by asking.
+    pub async fn anonymous(&self, action: Action, class: Class, name: &str, from: Option<IpAddr>) -> Result<()> {
+        let name: String = name.chars().take(WORDS_OF_NOBODY).collect();
+        let event = Event::by_nobody(Scheme::None, from, action.verb(), self.clock.now()).about(class, &name);
+        self.journal.note(Event { who: Some("anonymous"), ..event }.note()).await
     }
 }
 

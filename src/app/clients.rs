@@ -1,96 +1,34 @@
-//! Use cases of client credentials: who they are when they call, and how they come to be.
+//! Use cases of client credentials: how they come to be and change. Who they are when they call is `callers`.
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use aws_lc_rs::hmac;
 use jiff::{SignedDuration, Timestamp};
-use quick_cache::sync::Cache;
 
 use crate::app::making::Making;
-use crate::app::ports::{AliasKind, Key, PasswordHash};
+use crate::app::ports::PasswordHash;
 use crate::app::records::{NewRecord, Records};
-use crate::domain::actor::{Actor, Scheme, Standing};
+use crate::domain::actor::Actor;
 use crate::domain::authority::CertificateRequest;
 use crate::domain::client::{Client, Fingerprint, Issued, Proof, Retired, State};
 use crate::domain::credential::{Characters, Kind};
-use crate::domain::name::{Tenant, VersionId};
+use crate::domain::name::Tenant;
 use crate::domain::record::{Entry, Origin, Owner};
 use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result, client};
 
-/// Verified passwords that are remembered, so that a caller is not slow at every request.
-const VERIFIED_KEPT: usize = 4096;
 /// Letters and digits: 238 bits, and safe in every shell and header.
 const PASSWORD: Characters = Characters { length: 40, lower: true, upper: true, digits: true, special: false };
 const NAME_LIMIT: usize = 64;
-/// Verified against when nobody has the presented name, so that who is unknown takes as long as who is not. The hash
-/// of nothing, with the parameters of every other: no password fits it. Fixed, because making one would cost each
-/// start 19 MiB of memory.
-const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c3Ryb25ncm9vbSBkZWNveQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// A certificate is replaced when this part of its life is over.
 const RENEW_AFTER: (i32, i32) = (2, 3);
 
 pub struct Clients {
     pub(super) records: Arc<Records>,
     pub(super) making: Making,
-    hashing: Arc<dyn PasswordHash>,
-    /// By user name: the revision that was verified and a MAC of the password, under a key that lives as
-    /// long as the process. A new revision makes the entry void, so a suspension counts at once.
-    verified: Cache<String, (VersionId, [u8; 32])>,
-    verified_key: hmac::Key,
+    pub(super) hashing: Arc<dyn PasswordHash>,
 }
 
 impl Clients {
-    pub fn new(records: Arc<Records>, making: Making, hashing: Arc<dyn PasswordHash>) -> Self {
-        let entropy = records.entropy.as_ref();
-        let verified_key = hmac::Key::new(hmac::HMAC_SHA256, &entropy.bytes::<32>());
-        Self { records, making, hashing, verified: Cache::new(VERIFIED_KEPT), verified_key }
-    }
-
-    /// Who has this user name and password and may call now.
-    pub async fn authenticate_basic(&self, username: &str, password: &SecretText) -> Result<Option<Actor>> {
-        let found = self.records.find_one::<Client>(Key::Names(&[username])).await?;
-        let found = found.filter(|entry| entry.head.name == username);
-        let Some((entry, hash)) = found.as_ref().and_then(|entry| match &entry.body.proof {
-            Proof::Basic { password_hash, .. } => Some((entry, password_hash)),
-            Proof::X509(_) => None,
-        }) else {
-            self.hashing.verify(password, &DECOY.into()).await?;
-            return Ok(None);
-        };
-        let known = self.is_verified(entry, password);
-        if !known && !self.hashing.verify(password, hash).await? {
-            return Ok(None);
-        }
-        if !known {
-            self.verified.insert(username.to_owned(), (entry.stamp.version_id, self.mac(password)));
-        }
-        Ok((entry.body.state == State::Active).then(|| actor(entry, Scheme::Basic)))
-    }
-
-    fn mac(&self, password: &SecretText) -> [u8; 32] {
-        let tag = hmac::sign(&self.verified_key, password.expose().as_bytes());
-        tag.as_ref().try_into().unwrap_or([0; 32])
-    }
-
-    fn is_verified(&self, entry: &Entry<Client>, password: &SecretText) -> bool {
-        self.verified.get(&entry.head.name).is_some_and(|(version, mac)| {
-            version == entry.stamp.version_id
-                && hmac::verify(&self.verified_key, password.expose().as_bytes(), &mac).is_ok()
-        })
-    }
-
-    /// Whose certificate this is, given in DER by a caller that has shown to hold its key.
-    pub async fn authenticate_certificate(&self, der: &[u8]) -> Result<Option<Actor>> {
-        let presented = fingerprint(der);
-        let alias = presented.hex();
-        let found = self.records.find_one::<Client>(Key::Alias(AliasKind::Fingerprint, &alias)).await?;
-        let now = self.records.now();
-        let accepted = found.filter(|entry| entry.body.accepts_certificate(presented, now));
-        Ok(accepted.map(|entry| actor(&entry, Scheme::MutualTls)))
-    }
-
     /// Makes a client credential without a cluster. Its password is returned here and nowhere else.
     pub async fn create(&self, name: &str, admin: bool) -> Result<SecretText> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
@@ -106,7 +44,7 @@ impl Clients {
             origin: Origin::Own,
             retain_for: SignedDuration::ZERO,
         };
-        self.records.create(&Actor::operator(), self.records.entropy.record_id(), new, body).await?;
+        self.records.create(&Actor::operator(), self.records.new_id(), new, body).await?;
         Ok(password)
     }
 
@@ -232,7 +170,7 @@ impl Clients {
                 let body = Client { state, admin: false, proof, retired };
                 let tenant = Tenant::namespace(&owner.namespace);
                 let new = NewRecord { tenant, name: username, origin, retain_for };
-                self.records.create(&actor, self.records.entropy.record_id(), new, body).await
+                self.records.create(&actor, self.records.new_id(), new, body).await
             }
         }
     }
@@ -257,21 +195,6 @@ fn retire(client: &Client, current: Fingerprint, now: Timestamp) -> Vec<Retired>
     };
     let known = client.retired.iter().copied().chain(replaced);
     known.filter(|retired| now < retired.not_after && retired.fingerprint != current).collect()
-}
-
-fn actor(entry: &Entry<Client>, scheme: Scheme) -> Actor {
-    Actor {
-        id: entry.head.name.clone(),
-        tenant: entry.head.tenant.clone(),
-        scheme,
-        standing: if entry.body.admin { Standing::Admin } else { Standing::Client },
-        from: None,
-    }
-}
-
-fn fingerprint(der: &[u8]) -> Fingerprint {
-    let digest = digest::digest(&digest::SHA256, der);
-    Fingerprint(digest.as_ref().try_into().unwrap_or([0; 32]))
 }
 
 /// A name is taken: what the command line says of it.

@@ -93,7 +93,7 @@ impl Credentials {
     /// The caller may create a credential of this title: asked before anything else of the draft is looked
     /// at. Without a title it is asked for a place outside all namespaces.
     pub async fn require_creatable(&self, actor: &Actor, title: Option<&str>) -> Result<Place> {
-        let id = self.records.entropy.record_id();
+        let id = self.records.new_id();
         let path = title.and_then(reserved).unwrap_or_else(|| Path::confidant(id));
         self.access.require(actor, Action::Create, &missing(&path.tenant(), path.as_str())).await?;
         Ok(Place { id, path })
@@ -203,7 +203,7 @@ impl Credentials {
             }
             None => {
                 let new = NewRecord { tenant: path.tenant(), name: path.as_str().to_owned(), origin, retain_for };
-                self.records.create(&actor, self.records.entropy.record_id(), new, body).await
+                self.records.create(&actor, self.records.new_id(), new, body).await
             }
         }
     }

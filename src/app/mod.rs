@@ -3,9 +3,11 @@
 
 pub mod access;
 pub mod alarm;
+pub mod anchor;
 pub mod audit;
 pub mod backup;
 pub mod body;
+pub mod callers;
 pub mod clients;
 pub mod credentials;
 pub mod custody;
@@ -21,6 +23,7 @@ pub mod sealing;
 pub mod services;
 pub mod step;
 pub mod verify;
+pub mod witness;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::app::access::Access;
 use crate::app::audit::Note;
+use crate::app::callers::Callers;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
@@ -44,6 +48,7 @@ use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision};
+use crate::domain::permission::Action;
 use crate::domain::record::{Class, Owner};
 use crate::domain::secret::SecretText;
 use crate::domain::service::resource_id;
@@ -67,6 +72,7 @@ pub struct App {
     pub credentials: Credentials,
     pub services: Services,
     pub clients: Clients,
+    pub callers: Callers,
     pub own: OwnCertificates,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
@@ -80,7 +86,8 @@ impl App {
         Self {
             credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
             services: Services { records: records.clone(), access },
-            clients: Clients::new(records.clone(), making.clone(), parts.hashing),
+            callers: Callers::new(records.clone(), parts.hashing.clone()),
+            clients: Clients { records: records.clone(), making: making.clone(), hashing: parts.hashing },
             own: OwnCertificates { making },
             records,
             identify: parts.identify,
@@ -90,6 +97,11 @@ impl App {
     /// Somebody presented what is not accepted: recorded before it is refused.
     pub async fn record_unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
         self.records.audit.unknown(scheme, from).await
+    }
+
+    /// Somebody presented nothing where it takes a caller, and asked for the record of this name.
+    pub async fn record_anonymous(&self, action: Action, class: Class, name: &str, from: Option<IpAddr>) -> Result<()> {
+        self.records.audit.anonymous(action, class, name, from).await
     }
 
     /// What a resource holds is about to be shown in this object of Kubernetes.
@@ -132,7 +144,7 @@ impl App {
 
     /// A word that nobody has said before.
     pub fn unique(&self) -> String {
-        self.records.entropy.record_id().hex()
+        self.records.entropy.version_id().hex()
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

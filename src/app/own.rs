@@ -141,7 +141,7 @@ impl OwnCertificates {
             None => {
                 let (tenant, name) = (Tenant::outside(), path.as_str().to_owned());
                 let new = NewRecord { tenant, name, origin: Origin::Own, retain_for: SignedDuration::ZERO };
-                records.create(&actor, records.entropy.record_id(), new, body).await
+                records.create(&actor, records.new_id(), new, body).await
             }
         };
         match written {

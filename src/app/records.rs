@@ -70,6 +70,10 @@ impl Records {
         self.clock.now()
     }
 
+    pub fn new_id(&self) -> RecordId {
+        self.entropy.record_id(self.now())
+    }
+
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.changes.subscribe()
     }

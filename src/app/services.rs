@@ -123,7 +123,7 @@ impl Services {
                     origin: Origin::Rest,
                     retain_for: SignedDuration::ZERO,
                 };
-                self.records.create(actor, self.records.entropy.record_id(), new, body).await?
+                self.records.create(actor, self.records.new_id(), new, body).await?
             }
         };
         Ok(View { entry, members })
@@ -194,7 +194,7 @@ impl Services {
             }
             None => {
                 let new = NewRecord { tenant: Tenant::namespace(&owner.namespace), name: id, origin, retain_for };
-                self.records.create(&actor, self.records.entropy.record_id(), new, body).await?
+                self.records.create(&actor, self.records.new_id(), new, body).await?
             }
         };
         Ok(View { entry, members })

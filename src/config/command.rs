@@ -57,6 +57,21 @@ pub enum Command {
         #[command(flatten)]
         given: Given,
     },
+    /// Take a store that is older than its anchor for the right one: says what is missing, and lets writes go on
+    #[command(
+        after_help = "A store that was put back to an older state, or whose log was damaged, ends before what its \
+anchor saw. Servers on it then answer reads and refuse writes. If you can, put the right store back: they go on by \
+themselves. If you cannot, or have put an older one there on purpose, accept it here; what is missing is then lost, and \
+the audit says that you accepted that. With --database each replica that refuses writes has an anchor of its own: run \
+this once for each of them."
+    )]
+    AcceptRollback {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails

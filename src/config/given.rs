@@ -36,6 +36,12 @@ pub struct Given {
     /// Folder of the journals of reads and denials [default: <data-dir>/audit]
     #[arg(long, env = "STRONGROOM_AUDIT_DIR", value_name = "DIR")]
     pub audit_dir: Option<PathBuf>,
+
+    /// File that knows how new the store was, so that an older copy put in its place is noticed; best on another volume
+    /// than the store [default: <data-dir>/strongroom.anchor]
+    #[arg(long, env = "STRONGROOM_ANCHOR_FILE", value_name = "FILE")]
+    pub anchor_file: Option<PathBuf>,
+
     /// AWS KMS key instead of a key file: ARN, id or alias. Never made, only used
     #[arg(long, env = "STRONGROOM_KMS_KEY", value_name = "KEY")]
     pub kms_key: Option<String>,

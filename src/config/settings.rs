@@ -19,6 +19,7 @@ pub struct Settings {
     pub database: Option<SecretText>,
     pub key_file: PathBuf,
     pub audit_dir: PathBuf,
+    pub anchor_file: PathBuf,
     /// In place of the key file.
     pub kms: Option<KmsKey>,
     pub listen: SocketAddr,
@@ -47,6 +48,7 @@ impl TryFrom<Given> for Settings {
             database: given.database.clone(),
             key_file: given.key_file.clone().unwrap_or_else(|| data_dir.join("strongroom.key")),
             audit_dir: given.audit_dir.clone().unwrap_or_else(|| data_dir.join("audit")),
+            anchor_file: given.anchor_file.clone().unwrap_or_else(|| data_dir.join("strongroom.anchor")),
             kms: KmsKey::given(&given)?,
             rest_tls: RestTls::given(&given, listen)?,
             webhook_listen: given.webhook_listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 9443))),

@@ -13,6 +13,8 @@ pub enum Scheme {
     ServiceAccount,
     Basic,
     MutualTls,
+    /// Nothing was presented.
+    None,
     /// Something was presented that no scheme can read.
     Unreadable,
     /// Strongroom itself.

@@ -93,6 +93,13 @@ pub fn resource_username(namespace: &str, name: &str) -> String {
 }
 
 impl Client {
+    /// Lets go of the private key: nothing that recognises a client needs it.
+    pub fn forget_keys(&mut self) {
+        if let Proof::X509(issued) = &mut self.proof {
+            issued.material = Material::default();
+        }
+    }
+
     /// Certificates that this client is recognised by.
     pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
         let current = match &self.proof {

@@ -1,5 +1,7 @@
 //! Where random bytes come from, as an argument: the operating system in the product, a counter in tests.
 
+use jiff::Timestamp;
+
 use crate::domain::name::{RecordId, VersionId};
 
 /// Fills buffers with unpredictable bytes.
@@ -14,8 +16,8 @@ impl dyn Entropy + '_ {
         bytes
     }
 
-    pub fn record_id(&self) -> RecordId {
-        RecordId::from_random(self.bytes())
+    pub fn record_id(&self, now: Timestamp) -> RecordId {
+        RecordId::at(now, self.bytes())
     }
 
     pub fn version_id(&self) -> VersionId {

@@ -1,9 +1,9 @@
 //! `strongroom backup` and `strongroom restore`: a store as one file. A backup is taken beside whatever runs
 //! on the store and needs no key; a restore proves the file with the root key before it writes anything.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, IsTerminal, Seek};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,9 +18,11 @@ use crate::app::backup::{Proof, Reader, Totals, keyring_of, take};
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Books;
 use crate::app::ports::{Beginning, Change, Clock, Item, KeyService, Snapshot, WrappedKey, Write};
+use crate::app::step::step;
 use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::domain::{self, Error};
+use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::threads;
@@ -66,34 +68,73 @@ async fn to_file(snapshot: &mut dyn Snapshot, id: domain::name::StoreId, path: &
     let out = BufWriter::with_capacity(BUFFER, &draft.file);
     let (totals, out) = take(snapshot, id, SystemClock.now(), out, &mut progress("written")).await.map_err(told)?;
     drop(out);
+    step("backup.written");
     draft.publish(path)?;
     Ok(totals)
 }
 
-/// A file beside the one that it will become. Goes away unless it does.
+/// A file beside the one that it will become. Goes away unless it does; what SIGKILL left of one goes away when the
+/// next begins. A draft lives as long as its process holds its lock: the number of a process would say nothing in
+/// another container, where each of them is 1.
 struct Draft {
     file: File,
     path: PathBuf,
+    is_published: bool,
 }
 
 impl Draft {
     fn create(path: &Path) -> anyhow::Result<Self> {
         let name = path.file_name().with_context(|| format!("--output {} is no file", path.display()))?;
-        let draft = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
-        Ok(Self { file: file.with_context(|| format!("making {}", draft.display()))?, path: draft })
+        let draft = path.with_file_name(format!(".{}.part", name.to_string_lossy()));
+        remove_left_behind(&draft).with_context(|| format!("{} is left of another backup", draft.display()))?;
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft);
+        let file = made.with_context(|| format!("making {}", draft.display()))?;
+        // A file system without locks is good enough for a backup that nobody disturbs.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_at(&file, &draft)? {
+            bail!("another backup to {} begins", path.display());
+        }
+        Ok(Self { file, path: draft, is_published: false })
     }
 
-    fn publish(self, path: &Path) -> anyhow::Result<()> {
+    fn publish(mut self, path: &Path) -> anyhow::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = self.file.sync_all().and_then(|()| fs::rename(&self.path, path));
+        // From here on the draft's name is another's.
+        self.is_published = synced.is_ok();
         synced.and_then(|()| File::open(folder)?.sync_all()).with_context(|| format!("writing {}", path.display()))
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // renamed by now, if all went well
+        if !self.is_published {
+            let _ = fs::remove_file(&self.path); // what stays goes when the next one begins
+        }
+    }
+}
+
+/// Only who holds the lock of what has this name takes the name away.
+fn remove_left_behind(draft: &Path) -> anyhow::Result<()> {
+    let file = match File::open(draft) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!("which is still under way"),
+        locked => locked.context("remove it if none is under way")?,
+    }
+    // What is not there any more became a backup, or another removed it.
+    if is_at(&file, draft)? {
+        fs::remove_file(draft)?;
+    }
+    Ok(())
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(there) => file.metadata().map(|held| (held.dev(), held.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -112,6 +153,14 @@ async fn note_backup(settings: &Settings, store: &Arc<dyn Database>, output: &Pa
             return Ok(());
         }
     };
+    anchor::tell_if_new(&anchor::find(settings)?, settings, true);
+    let witness = anchor::begin(settings, store, &keyring, Upkeep::Look).await?;
+    let rollback = witness.rollback().borrow().clone();
+    if let Some(rollback) = rollback {
+        let found = anchor::described(&rollback, &witness, store.as_ref()).await;
+        eprintln!("not recorded in the audit, because the store is not what it was: {found}");
+        return Ok(());
+    }
     let changes = vec![(Change::Remark, Some(note("backup", output)))];
     let noted = store.write(Write { changes, keyring, fence: None }).await;
     noted.map_err(told).context("recording the backup in the audit")
@@ -130,6 +179,7 @@ pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
         }
         let mut file = File::open(path).with_context(|| path.display().to_string())?;
         let proven = prove(settings, &file).await.with_context(|| path.display().to_string())?;
+        anchor::find(settings)?.require_fit(settings, proven.beginning.store, true)?;
         let (beginning, last) = continued(&proven, note("restore", path)).map_err(told)?;
         file.rewind().with_context(|| path.display().to_string())?;
         let items = Again::new(file, proven.totals, last).map_err(told)?;
@@ -139,6 +189,7 @@ pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
         if totals != expected {
             bail!("what is in the store now is not what is in the backup; do not use it");
         }
+        anchor::begin_anew(settings, &store, &proven.keyring).await?;
         report(&mut io::stdout(), &format!("restored into the store {}", database::name(settings)), &totals)?;
         println!("proven with the root key: ledger, marks and {} sealed bodies", totals.revisions);
         Ok(ExitCode::SUCCESS)

@@ -12,14 +12,15 @@ use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::Condition;
 use kube::{Api, Client, ResourceExt};
 
+use crate::adapters::journal::LogJournal;
 use crate::adapters::system::SystemEntropy;
 use crate::app::App;
-use crate::app::alarm::Alarm;
 use crate::config::{Given, Settings};
 use crate::k8s::leader;
 use crate::k8s::rights::{LEADING, RIGHTS, Right};
+use crate::runtime::foundation::Ground;
 use crate::runtime::root_key::Patience;
-use crate::runtime::{database, foundation, kubernetes, leadership, root_key, settle, threads};
+use crate::runtime::{anchor, database, kubernetes, leadership, root_key, settle, threads};
 
 /// What a check found: `Err` holds what is wrong and what to do.
 type Finding = Result<String, String>;
@@ -78,11 +79,16 @@ async fn check_store(report: &mut Report, settings: &Settings) -> Option<App> {
             return None;
         }
     }
-    match foundation::open(settings, None, &Alarm::default()).await {
-        Ok(app) => {
+    match database::examine(settings).await {
+        Some(found) => drop(report.line("pages", found)),
+        None => report.skip("pages", "PostgreSQL has pg_amcheck for that, and a store that does not open has none"),
+    }
+    match Ground::of_existing(settings).await {
+        Ok(ground) => {
             report.line("store", Ok(format!("{name} opens")));
             report.line("key", Ok(format!("{} opens the data keys", root_key::described(settings))));
-            Some(app)
+            report.line("anchor", anchor::standing(&ground.witness, ground.store.as_ref()).await);
+            Some(ground.app(None, Arc::new(LogJournal)))
         }
         Err(error) => {
             report.line("store", Err(format!("{error:#}")));

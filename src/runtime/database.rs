@@ -10,24 +10,36 @@ use anyhow::Context;
 use crate::adapters::store::{PostgresStore, SqliteStore};
 use crate::app::alarm::Alarm;
 use crate::app::ports::{Beginning, Items, JournalTable, KeyTable, Store, Vacant};
+use crate::app::witness::Witnessed;
 use crate::config::Settings;
 use crate::domain::Error;
 
 /// What a store is to the use cases and to the keyring.
-pub trait Database: Store + KeyTable {
+pub trait Database: Store + KeyTable + Witnessed {
     /// Where its journals are kept, if not in a folder.
     fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>>;
+
+    /// What is wrong with the file behind it, if that is ours to look at.
+    fn examine(&self) -> Option<Result<Vec<String>, Error>>;
 }
 
 impl Database for SqliteStore {
     fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>> {
         None
     }
+
+    fn examine(&self) -> Option<Result<Vec<String>, Error>> {
+        Some(Self::examine(self))
+    }
 }
 
 impl Database for PostgresStore {
     fn journals(self: Arc<Self>) -> Option<Arc<dyn JournalTable>> {
         Some(self)
+    }
+
+    fn examine(&self) -> Option<Result<Vec<String>, Error>> {
+        None
     }
 }
 
@@ -72,6 +84,19 @@ pub async fn exists(settings: &Settings) -> anyhow::Result<bool> {
         Some(url) => PostgresStore::exists(url).await.map_err(explained).with_context(|| name(settings)),
         None => Ok(file(settings).exists()),
     }
+}
+
+/// Looks at every page of the file. `Err` says what is wrong and what to do; `None`: PostgreSQL has tools of its own.
+pub async fn examine(settings: &Settings) -> Option<Result<String, String>> {
+    let store = open(settings, &Alarm::default()).await.ok()?;
+    let found = store.examine()?.unwrap_or_else(|error| vec![error.detail().unwrap_or("unreadable").to_owned()]);
+    let Some(first) = found.first() else { return Some(Ok("every page and every index is sound".into())) };
+    Some(Err(format!(
+        "the file is damaged: {first}, and {} more; records may be missing under their names. Stop the server, back up, \
+         and restore into an empty folder with the same root key: that makes every index anew and proves every value. If \
+         the backup is refused, restore the last good one",
+        found.len() - 1
+    )))
 }
 
 /// As it may be shown: without a password.

@@ -12,8 +12,10 @@ use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::ports::{Clock, Identify, Journal, Review};
+use crate::app::witness::Witness;
 use crate::app::{App, Parts};
 use crate::config::Settings;
+use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::journal::{Journaling, Kept};
 use crate::runtime::root_key::{self, Patience};
@@ -29,21 +31,38 @@ pub struct Cluster {
 pub struct Ground {
     pub store: Arc<dyn Database>,
     pub keyring: Arc<Keyring>,
+    pub witness: Arc<Witness>,
     pub clock: Arc<SystemClock>,
     pub entropy: Arc<SystemEntropy>,
 }
 
 impl Ground {
     /// Opens the store and the key, making both on first start. An existing store without its key is
-    /// refused: a new key would open nothing in it.
+    /// refused: a new key would open nothing in it. One that is older than its anchor is opened, and only for
+    /// reading.
     pub async fn open(settings: &Settings, alarm: &Alarm, patience: &Patience) -> anyhow::Result<Self> {
+        Self::open_with(settings, alarm, patience, Upkeep::Keep).await
+    }
+
+    async fn open_with(
+        settings: &Settings,
+        alarm: &Alarm,
+        patience: &Patience,
+        upkeep: Upkeep,
+    ) -> anyhow::Result<Self> {
+        let found = anchor::find(settings)?;
         let store = database::open(settings, alarm).await?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::default()));
         let is_new = store.data_keys().await?.is_empty();
+        found.require_fit(settings, store.store_id().await?, !is_new)?;
         let service = root_key::open(settings, is_new, entropy.clone(), patience).await?;
         let open = || Keyring::open(store.as_ref(), store.clone(), service.clone(), entropy.as_ref(), clock.now());
         let keyring = patience.wait(open).await.context("opening the data keys")?;
-        Ok(Self { store, keyring, clock, entropy })
+        if upkeep == Upkeep::Keep {
+            anchor::tell_if_new(&found, settings, !is_new);
+        }
+        let witness = anchor::begin(settings, &store, &keyring, upkeep).await?;
+        Ok(Self { store, keyring, witness, clock, entropy })
     }
 
     /// Makes nothing: for looking at what is there.
@@ -52,7 +71,7 @@ impl Ground {
         if database::open(settings, &alarm).await?.data_keys().await?.is_empty() {
             bail!("the store has no data key: it was never used, or they were taken away");
         }
-        Self::open(settings, &alarm, &Patience::None).await
+        Self::open_with(settings, &alarm, &Patience::None, Upkeep::Look).await
     }
 
     /// In a folder, or where all replicas keep theirs.
@@ -75,7 +94,7 @@ impl Ground {
         Ok((Kept::File(Arc::new(journal)), anchors))
     }
 
-    fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
+    pub fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
         App::new(Parts {
             store: self.store.clone(),
             keyring: self.keyring.clone(),
@@ -98,7 +117,7 @@ impl Ground {
     ) -> anyhow::Result<(Arc<App>, Journaling)> {
         let (journal, anchors) = self.open_journal(settings, alarm).await?;
         let app = Arc::new(self.app(cluster, journal.journal()));
-        Ok((app.clone(), Journaling::start(app, journal, anchors).await?))
+        Ok((app.clone(), Journaling::start(app, journal, anchors, self.witness.is_sound()).await?))
     }
 }
 

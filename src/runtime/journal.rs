@@ -45,11 +45,22 @@ pub struct Journaling {
 }
 
 impl Journaling {
-    /// Returns when the chain of writes knows of the journal.
-    pub async fn start(app: Arc<App>, journal: Kept, mut anchors: UnboundedReceiver<Anchor>) -> anyhow::Result<Self> {
+    /// Returns when the chain of writes knows of the journal. It is told later where nothing is written because the
+    /// store is older than its anchor: reads go on there, and are recorded.
+    pub async fn start(
+        app: Arc<App>,
+        journal: Kept,
+        mut anchors: UnboundedReceiver<Anchor>,
+        is_written: bool,
+    ) -> anyhow::Result<Self> {
         let opened = anchors.recv().await.context("the audit journal did not begin")?;
-        app.note(opened.note()).await.context("noting that the audit journal was opened")?;
+        if is_written {
+            app.note(opened.note()).await.context("noting that the audit journal was opened")?;
+        }
         let noting = tokio::spawn(async move {
+            if !is_written {
+                note(&app, &opened).await;
+            }
             while let Some(anchor) = anchors.recv().await {
                 note(&app, &anchor).await;
             }

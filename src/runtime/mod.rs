@@ -1,5 +1,7 @@
 //! The composition root: the one place that knows every room. Dispatches the subcommands.
 
+mod accept;
+mod anchor;
 mod audit;
 mod backup;
 mod check;
@@ -49,6 +51,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rekey { to, retire_other_roots, given } => rekey::run(&settle(given)?, &to, retire_other_roots),
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
         Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
+        Command::AcceptRollback { yes, given } => accept::run(&settle(given)?, yes),
         Command::Check(given) => check::run(given),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());

@@ -6,11 +6,13 @@ use anyhow::Context;
 use kube::Client;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::adapters::identity::KubernetesIdentity;
 use crate::adapters::system::SystemClock;
 use crate::app::App;
+use crate::app::anchor::Rollback;
 use crate::config::Settings;
 use crate::domain::Result;
 use crate::k8s::leader::{Election, Term};
@@ -57,6 +59,7 @@ pub async fn start(
         app: around.app.clone(),
         options: k8s::Options { retain_for: around.settings.retain_for },
         ready: around.readiness.part("operator"),
+        rollback: around.rollback.clone(),
     };
     let shutdown = around.shutdown.clone();
     match leadership::options(around.settings, around.app) {
@@ -64,7 +67,10 @@ pub async fn start(
             let election = Election::new(&crew.client, options, crew.app.clone(), leading);
             tasks.spawn(async move {
                 let idle = || crew.follow(&shutdown);
-                election.run(|term| crew.lead(term), idle, shutdown.clone()).await.context("the controllers ended")
+                election
+                    .run(|term| crew.clone().lead(term), idle, shutdown.clone())
+                    .await
+                    .context("the controllers ended")
             });
         }
         None => {
@@ -76,6 +82,7 @@ pub async fn start(
 }
 
 /// The controllers, again and again: each time this process leads, and what there is to know in between.
+#[derive(Clone)]
 struct Crew {
     operator: Operator,
     client: Client,
@@ -83,14 +90,36 @@ struct Crew {
     options: k8s::Options,
     /// Once ready it stays so, whoever leads: the webhook answers either way.
     ready: Part,
+    rollback: watch::Receiver<Option<Rollback>>,
 }
 
 impl Crew {
-    fn lead(&self, term: Term) -> impl Future<Output = Result<()>> + Send + use<> {
-        let Self { operator, client, app, options, ready } = self;
-        let ready = ready.clone();
-        let ready = move || ready.set(true);
-        operator.clone().run(client.clone(), app.clone(), options.clone(), ready, term)
+    /// Works for the term, and not while the store is older than its anchor: what it holds would be written over newer
+    /// values that are in Secrets.
+    async fn lead(self, term: Term) -> Result<()> {
+        let mut rollback = self.rollback.clone();
+        loop {
+            if rollback.borrow_and_update().is_some() {
+                self.follow(&term.end);
+            }
+            tokio::select! {
+                sound = rollback.wait_for(Option::is_none) => drop(sound),
+                () = term.end.cancelled() => return Ok(()),
+            }
+            let part = term.part();
+            let mut work = std::pin::pin!(self.work(part.clone()));
+            tokio::select! {
+                ended = &mut work => return ended,
+                // Nobody can say any more: then there is no store either.
+                _ = rollback.wait_for(Option::is_some) => part.end.cancel(),
+            }
+            work.await?;
+        }
+    }
+
+    async fn work(&self, term: Term) -> Result<()> {
+        let Self { operator, client, app, options, ready, .. } = self.clone();
+        operator.run(client, app, options, move || ready.set(true), term).await
     }
 
     fn follow(&self, shutdown: &CancellationToken) {
@@ -105,7 +134,7 @@ async fn start_webhook(
     routes: warp::filters::BoxedFilter<(warp::reply::Response,)>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let Surroundings { settings, app, readiness, shutdown } = around;
+    let Surroundings { settings, app, readiness, shutdown, .. } = around;
     let options = Options::new(settings.webhook_names.clone(), settings.webhook_config.clone());
     let first = current(app, &options).await.context("the webhook's certificate")?;
     let tls = Arc::new(Tls::new(&first.chain, &first.private_key, ClientCertificates::Ignored)?);

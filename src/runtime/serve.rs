@@ -9,18 +9,20 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::alarm::Alarm;
+use crate::app::anchor::Rollback;
 use crate::app::ports::Clock;
 use crate::config::{DRAIN, Settings};
 use crate::runtime::foundation::{Cluster, Ground};
 use crate::runtime::journal::Journaling;
 use crate::runtime::root_key::Patience;
 use crate::runtime::surroundings::{Surroundings, Tasks, bind};
-use crate::runtime::{operator, rest, root_key, threads};
+use crate::runtime::{anchor, operator, rest, root_key, threads};
 use crate::server::health::{self, Metrics, Readiness};
 use crate::server::{Limits, serve};
 
@@ -55,8 +57,9 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     if shutdown.is_cancelled() {
         return Ok(());
     }
-    let (app, journaling) = opened?;
-    let surroundings = Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown };
+    let (app, journaling, rollback) = opened?;
+    let surroundings =
+        Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown, rollback };
     let mut tasks = Tasks::new();
     rest::start(&surroundings, &mut registry, &mut tasks).await?;
     serving.set(true);
@@ -106,16 +109,20 @@ async fn open(
     readiness: &Readiness,
     registry: &mut Registry,
     shutdown: &CancellationToken,
-) -> anyhow::Result<(Arc<App>, Journaling)> {
+) -> anyhow::Result<(Arc<App>, Journaling, watch::Receiver<Option<Rollback>>)> {
     let opening = readiness.part("key service");
     let ground = Ground::open(settings, alarm, &Patience::Until(shutdown.clone())).await?;
     let metrics = root_key::Metrics::register(settings, registry);
     let custody = root_key::custody(settings, ground.clock.now());
     let (keyring, clock) = (ground.keyring.clone(), ground.clock.clone());
     tokio::spawn(root_key::Watch { keyring, custody, clock, metrics }.keep(shutdown.clone()));
-    let serving = ground.serving(settings, ports, alarm).await?;
+    let (store, witness, readiness) = (ground.store.clone(), ground.witness.clone(), readiness.clone());
+    let rollback = witness.rollback();
+    let detected = anchor::Watch::register(registry);
+    tokio::spawn(anchor::Watch { store, witness, readiness, detected }.keep(shutdown.clone()));
+    let (app, journaling) = ground.serving(settings, ports, alarm).await?;
     opening.set(true);
-    Ok(serving)
+    Ok((app, journaling, rollback))
 }
 
 async fn drain(mut tasks: Tasks) {

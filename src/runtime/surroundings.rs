@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::anchor::Rollback;
 use crate::config::Settings;
 use crate::server::health::Readiness;
 
@@ -20,6 +22,8 @@ pub struct Surroundings<'a> {
     pub app: &'a Arc<App>,
     pub readiness: &'a Readiness,
     pub shutdown: &'a CancellationToken,
+    /// What is wrong with the store, if it is older than its anchor.
+    pub rollback: watch::Receiver<Option<Rollback>>,
 }
 
 pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {

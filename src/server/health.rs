@@ -13,7 +13,7 @@ use warp::reply::Response;
 
 /// The parts that must work before callers are welcome, by name.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>, Arc<Mutex<Option<&'static str>>>);
 
 /// One part, in the hands of whoever knows how it is.
 #[derive(Clone)]
@@ -35,6 +35,16 @@ impl Readiness {
         let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         parts.iter().filter(|(_, ready)| !**ready).map(|(name, _)| *name).collect()
     }
+
+    /// What whoever looks should know although callers are welcome: who is not ready gets no reads either.
+    pub fn remark(&self, remark: Option<&'static str>) {
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = remark;
+    }
+
+    fn welcome(&self) -> String {
+        let remark = *self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        remark.map_or_else(|| "ok\n".into(), |remark| format!("ok, {remark}\n"))
+    }
 }
 
 impl Part {
@@ -53,7 +63,7 @@ pub fn routes(readiness: Readiness, metrics: Metrics) -> BoxedFilter<(Response,)
     let reads = warp::get().or(warp::head()).unify();
     let alive = warp::path!("healthz").map(|| plain(StatusCode::OK, "ok\n".into()));
     let ready = warp::path!("readyz").map(move || match readiness.missing().as_slice() {
-        [] => plain(StatusCode::OK, "ok\n".into()),
+        [] => plain(StatusCode::OK, readiness.welcome()),
         missing => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", "))),
     });
     let metrics = warp::path!("metrics").map(move || match metrics.get() {
@@ -105,12 +115,15 @@ mod tests {
     async fn unready_parts_are_named() {
         let readiness = Readiness::default();
         let (store, webhook) = (readiness.part("store"), readiness.part("webhook"));
+        let noted = readiness.clone();
         let routes = routes(readiness, Metrics::default());
         assert_eq!(ask(&routes, "/readyz").await, (503, "not ready: store, webhook\n".into()));
         store.set(true);
         assert_eq!(ask(&routes, "/readyz").await, (503, "not ready: webhook\n".into()));
         webhook.set(true);
-        assert_eq!(ask(&routes, "/readyz").await.0, 200);
+        assert_eq!(ask(&routes, "/readyz").await, (200, "ok\n".into()));
+        noted.remark(Some("read-only"));
+        assert_eq!(ask(&routes, "/readyz").await, (200, "ok, read-only\n".into()));
         assert_eq!(ask(&routes, "/healthz").await.0, 200);
         assert_eq!(ask(&routes, "/metrics").await.0, 503);
         assert_eq!(ask(&routes, "/other").await.0, 404);

@@ -16,8 +16,9 @@ use crate::server::Peer;
 /// Why a caller is nobody.
 #[derive(Debug)]
 pub enum Refused {
+    /// Not recorded yet: what was asked is for the caller to say.
     NotPresented,
-    /// Presented, and not accepted. The caller does not learn why.
+    /// Presented, and not accepted: recorded. The caller does not learn why.
     Failed,
     /// It could not be found out.
     Unknown(Error),
@@ -40,10 +41,10 @@ pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Re
         Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
         Presented::Bearer(token) => (Scheme::ServiceAccount, app.authenticate_token(&token).await),
         Presented::Basic(username, password) => {
-            (Scheme::Basic, app.clients.authenticate_basic(&username, &password).await)
+            (Scheme::Basic, app.callers.authenticate_basic(&username, &password).await)
         }
         Presented::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
-            Some(certificate) => (Scheme::MutualTls, app.clients.authenticate_certificate(certificate).await),
+            Some(certificate) => (Scheme::MutualTls, app.callers.authenticate_certificate(certificate).await),
             None => return Err(Refused::NotPresented),
         },
     };

@@ -84,7 +84,7 @@ fn configure(chain: &str, key: &SecretText, clients: ClientCertificates) -> Resu
 ///
 /// Sound because nothing in the certificate is believed: the identity is looked up by the SHA-256 of the
 /// whole certificate among those that Strongroom issued and stored, with their time and state
-/// (`Clients::authenticate_certificate`). Whoever makes a certificate with the same names makes another
+/// (`Callers::authenticate_certificate`). Whoever makes a certificate with the same names makes another
 /// fingerprint; whoever copies one cannot sign the handshake. Chains add nothing to that, and a list of
 /// roots would have to follow every CertificateAuthority of every namespace.
 #[derive(Debug)]

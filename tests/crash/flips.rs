@@ -15,6 +15,7 @@ use strongroom::domain::credential::{About, Credential, Kind, Material};
 use strongroom::domain::name::RecordId;
 use strongroom::domain::record::Entry;
 
+use super::power::rolled_back;
 use super::{Dice, Findings, admin, amount, bench, callers, copy, open};
 
 const RECORDS: usize = 200;
@@ -132,6 +133,10 @@ async fn ask_for_all(data: &Path, values: &Values) -> Option<Served> {
             Err(Error::NotFound { .. }) => served.missing += 1,
             Err(_) => served.refused += 1,
         }
+    }
+    drop(app);
+    if served.older > 0 && rolled_back(data).await.is_none() {
+        served.wrong.push(format!("{} records are older, and nothing says so", served.older));
     }
     Some(served)
 }

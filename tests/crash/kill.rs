@@ -8,6 +8,8 @@ use super::callers::{self, Callers, Outcome};
 use super::{Dice, Findings, amount, copy};
 
 const CALLERS: usize = 64;
+/// What the log says of a store that is older than its anchor, which may be behind but never ahead.
+const ROLLBACK: &str = "the store is not what it was";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_sigkill() {
@@ -40,6 +42,9 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
         strongroom.start().await;
         callers.arrive().await;
         callers.look_at(false).await;
+        if strongroom.log().contains(ROLLBACK) {
+            findings.violations.push(format!("cycle {cycle}: a rollback was reported that was none"));
+        }
     }
     let looked = callers.look_at(true).await;
     strongroom.kill();

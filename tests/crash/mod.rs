@@ -43,10 +43,10 @@ use std::path::Path;
 
 use strongroom::app::App;
 use strongroom::app::alarm::Alarm;
-use strongroom::config::Given;
+use strongroom::config::{Given, Settings};
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::name::Tenant;
-use strongroom::runtime::foundation;
+use strongroom::runtime::foundation::{self, Ground};
 
 /// How much is done: a bounded number in `cargo test`, the full one in `make torture`.
 fn amount(bounded: usize, full: usize) -> usize {
@@ -106,8 +106,17 @@ impl Dice {
 
 /// Everything that stands on a data folder, in this process: as fast to open as can be, once for each fault.
 async fn open(data: &Path) -> anyhow::Result<App> {
+    foundation::open(&settings(data)?, None, &Alarm::default()).await
+}
+
+/// The same without what answers callers. Makes nothing.
+async fn ground(data: &Path) -> anyhow::Result<Ground> {
+    Ground::of_existing(&settings(data)?).await
+}
+
+fn settings(data: &Path) -> anyhow::Result<Settings> {
     let given = Given { data_dir: Some(data.into()), ..Given::default() };
-    foundation::open(&given.settle(iter::empty())?, None, &Alarm::default()).await
+    Ok(given.settle(iter::empty())?)
 }
 
 fn admin() -> Actor {

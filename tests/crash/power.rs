@@ -13,7 +13,7 @@ use x509_parser::pem::Pem;
 use super::callers::{self, Callers, Memory, Outcome};
 use super::disk::{self, Event};
 use super::medium::{Fate, Medium};
-use super::{Dice, Findings, admin, amount, bench, is_torture, open};
+use super::{Dice, Findings, admin, amount, bench, ground, is_torture, open};
 
 const WRITES: usize = 512;
 const PARTS: usize = 4;
@@ -35,7 +35,9 @@ impl Recording {
         let data = bench.path().join("data");
         medium.rebuild(&data, Fate::Mixed, dice);
         let certain = self.memory.credentials.iter().map(|(id, known)| (id.clone(), known.current())).collect();
-        !inspect(&data, &certain, &self.memory).await.is_empty()
+        // Not only noticed by the anchor.
+        let wrong = inspect(&data, &certain, &self.memory).await;
+        wrong.iter().any(|wrong| !wrong.contains("rollback") && !wrong.contains("cannot be written"))
     }
 }
 
@@ -119,7 +121,8 @@ pub async fn inspect(data: &Path, certain: &BTreeMap<String, u64>, memory: &Memo
         Ok(app) => app,
         Err(error) => return vec![format!("does not open: {error:#}")],
     };
-    let mut wrong = Vec::new();
+    // Before it would be refused: the anchor may be behind the store, whatever was lost, and never ahead of it.
+    let mut wrong: Vec<String> = rolled_back(data).await.into_iter().collect();
     match app.credentials.list(&admin()).await {
         Ok(found) => {
             let found: BTreeMap<String, (u64, String)> = found
@@ -135,6 +138,17 @@ pub async fn inspect(data: &Path, certain: &BTreeMap<String, u64>, memory: &Memo
     }
     wrong.extend(write_again(&app).await.err().map(|error| format!("cannot be written: {error}")));
     wrong
+}
+
+/// What is said of the store as it is, if it is older than its anchor.
+pub async fn rolled_back(data: &Path) -> Option<String> {
+    let ground = match ground(data).await {
+        Ok(ground) => ground,
+        Err(error) => return Some(format!("does not open again: {error:#}")),
+    };
+    let found = ground.witness.rollback().borrow().clone();
+    let unseen = ground.witness.seen() == 0;
+    found.map(|it| format!("a rollback that was none: {it}")).or(unseen.then(|| "there is no anchor".to_owned()))
 }
 
 fn compare(found: &BTreeMap<String, (u64, String)>, certain: &BTreeMap<String, u64>, memory: &Memory) -> Vec<String> {

@@ -8,9 +8,9 @@ use strongroom::adapters::password::Argon2id;
 use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::MemoryJournal;
 use strongroom::adapters::system::SystemEntropy;
+use strongroom::app::Parts;
 use strongroom::app::keyring::Keyring;
-use strongroom::app::ports::{Clock, Identify, KeyTable, Review, Store};
-use strongroom::app::{App, Parts};
+use strongroom::app::ports::{Clock, KeyTable, Store};
 
 /// On this store and with this key file, which is made if it is not there.
 pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clock: Arc<dyn Clock>) -> Parts {
@@ -28,14 +28,4 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         review: None,
         identify: None,
     }
-}
-
-/// Somebody who plays Kubernetes.
-pub async fn app_beside<S, K>(store: Arc<S>, key: &Path, clock: Arc<dyn Clock>, kubernetes: Arc<K>) -> App
-where
-    S: Store + KeyTable + 'static,
-    K: Identify + Review + 'static,
-{
-    let parts = parts(store, key, clock).await;
-    App::new(Parts { review: Some(kubernetes.clone()), identify: Some(kubernetes), ..parts })
 }

@@ -227,6 +227,14 @@ async fn everything_together_from_apply_to_each_caller() {
     // What was put into Secrets is recorded as what callers read is: once each.
     let audit = binary().args(["audit", "tail", "--lines", "1000", "--data-dir"]).arg(&strongroom.data).output();
     let audit = String::from_utf8_lossy(&audit.expect("the binary").stdout).into_owned();
+    // And each refusal once: of whom is not known after Revoked and Suspended, of the token for somebody else, of rights.
+    for (refused, times) in [
+        (r#""scheme":"basic","from":"127.0.0.1","action":"authenticate","outcome":"denied""#, 2),
+        (r#""scheme":"service-account","from":"127.0.0.1","action":"authenticate","outcome":"denied""#, 1),
+        (r#":stranger","scheme":"service-account","from":"127.0.0.1","action":"read","class":"service""#, 1),
+    ] {
+        assert_eq!(audit.matches(refused).count(), times, "{refused} in {audit}");
+    }
     for (owner, name) in [("Credential", "db"), ("Service", "shop"), ("ClientCredential", "till")] {
         let shown =
             format!(r#""action":"show","name":"Secret {0}/{name}","with":[["{owner} {0}/{name}",1]]"#, town.namespace);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
-use strongroom::adapters::store::MemoryStore;
+use strongroom::adapters::store::{MemoryStore, SqliteStore};
+use strongroom::app::alarm::Alarm;
 use strongroom::app::ports::Clock;
 use strongroom::app::{App, credentials, own, services};
 use strongroom::domain::actor::{Actor, Scheme, Standing};
@@ -124,7 +125,7 @@ impl Room {
     }
 
     async fn accepts(&self, der: &[u8]) -> bool {
-        self.app.clients.authenticate_certificate(der.as_bytes()).await.expect("an answer").is_some()
+        self.app.callers.authenticate_certificate(der.as_bytes()).await.expect("an answer").is_some()
     }
 }
 
@@ -295,7 +296,7 @@ async fn a_basic_client_calls_with_its_password_while_it_is_active() {
     let (password, mark) = clients.draw_password().unwrap();
     let entry = clients.enroll(&till, &password, &mark, State::Active, KEEP).await.unwrap();
     let call = async |name: &str, password: &str| {
-        clients.authenticate_basic(name, &password.into()).await.unwrap().map(|actor| actor.id)
+        room.app.callers.authenticate_basic(name, &password.into()).await.unwrap().map(|actor| actor.id)
     };
     for _ in 0..2 {
         assert_eq!(call("shop/till", password.expose()).await.as_deref(), Some("shop/till"));
@@ -313,10 +314,30 @@ async fn a_basic_client_calls_with_its_password_while_it_is_active() {
 }
 
 #[tokio::test]
+async fn what_another_process_does_to_a_client_counts_at_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (key, clock) = (dir.path().join("key"), Arc::new(SetClock(AtomicI64::new(1_800_000_000))));
+    let open = || Arc::new(SqliteStore::open(&dir.path().join("db"), Alarm::default()).expect("a store"));
+    let here = App::new(parts(open(), &key, clock.clone()).await);
+    let there = App::new(parts(open(), &key, clock).await);
+    let till = owner("ClientCredential", "till");
+    let (password, mark) = there.clients.draw_password().unwrap();
+    let mut entry = there.clients.enroll(&till, &password, &mark, State::Active, KEEP).await.unwrap();
+    let is_known = async || here.callers.authenticate_basic("shop/till", &password).await.unwrap().is_some();
+    assert!(is_known().await);
+    for state in [State::Suspended, State::Active, State::Suspended, State::Active] {
+        entry = there.clients.converge_basic(&till, entry, state, KEEP).await.unwrap();
+        assert_eq!(is_known().await, state == State::Active);
+    }
+    assert!(there.release(Class::Client, &till).await.unwrap());
+    assert!(!is_known().await);
+}
+
+#[tokio::test]
 async fn a_client_made_without_a_cluster_has_a_name_of_its_own() {
     let room = room().await;
     let password = room.app.clients.create("ops", true).await.unwrap();
-    let actor = room.app.clients.authenticate_basic("ops", &password).await.unwrap().expect("ops");
+    let actor = room.app.callers.authenticate_basic("ops", &password).await.unwrap().expect("ops");
     assert_eq!(actor.standing, Standing::Admin);
     assert!(room.app.clients.create("ops", false).await.is_err());
     for bad in ["", "a/b", "a:b", "a b", "ü", &"x".repeat(65)] {

@@ -130,7 +130,8 @@ def the_account_has_exactly_its_rights():
 
 
 def wrong_values_are_refused():
-    wrong = {"replicas=3": "replicas", "settings.logFormat=xml": "logFormat", "webhook.url=http://192.0.2.1": "url", "name=Big": "name", "image.digest=latest": "digest", "settings.dataDir=/tmp": "dataDir", "database.secretName=db": "kmsKey"}
+    wrong = {"replicas=3": "replicas", "settings.logFormat=xml": "logFormat", "webhook.url=http://192.0.2.1": "url", "name=Big": "name", "image.digest=latest": "digest", "settings.dataDir=/tmp": "dataDir", "kms.endpoint=http://192.0.2.1": "endpoint", "kms.outageLimit=soon": "outageLimit"}
+    wrong |= {"database.secretName=db": "set kms.key to a key in AWS KMS, or rootKey.existingSecret to a Secret", "kms.key=alias/a,rootKey.existingSecret=b": "exclude each other", "kms.region=eu-west-1": "kms.region needs kms.key", "kms.environmentSecret=aws": "kms.environmentSecret needs kms.key"}
     for setting, field in wrong.items():
         done = run("helm", "template", "x", ROOT / "helm/strongroom", "--set", setting)
         expect(done.returncode and field in done.stderr, f"--set {setting} is refused by its name")

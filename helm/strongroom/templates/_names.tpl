@@ -23,6 +23,21 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- concat (list .Values.name $service (printf "%s.svc" $service) (printf "%s.svc.cluster.local" $service) "localhost" "127.0.0.1") .Values.rest.tlsNames | join "," -}}
 {{- end }}
 
+{{/* Values that do not go together are refused here, and not by a pod that does not start. */}}
+{{- define "strongroom.requireRootKey" -}}
+{{- if and .Values.kms.key .Values.rootKey.existingSecret -}}
+{{- fail "kms.key and rootKey.existingSecret exclude each other: there is one root key" -}}
+{{- end -}}
+{{- if and .Values.database.secretName (not .Values.kms.key) (not .Values.rootKey.existingSecret) -}}
+{{- fail "database.secretName needs a root key that all replicas share: set kms.key to a key in AWS KMS, or rootKey.existingSecret to a Secret with 32 random bytes" -}}
+{{- end -}}
+{{- range $value := list "region" "endpoint" "outageLimit" "environmentSecret" -}}
+{{- if and (index $.Values.kms $value) (not $.Values.kms.key) -}}
+{{- fail (printf "kms.%s needs kms.key beside it" $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* What the process is told, in every pod and in the test pod alike. */}}
 {{- define "strongroom.environment" -}}
 - {name: STRONGROOM_DATA_DIR, value: /var/lib/strongroom}
@@ -41,11 +56,27 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - name: STRONGROOM_DATABASE
   valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.database.key | quote }}}}
 {{- end }}
+{{- if .Values.rootKey.existingSecret }}
+- {name: STRONGROOM_KEY_FILE, value: /etc/strongroom/root/strongroom.key}
+{{- end }}
+{{- range $setting := list "key" "region" "endpoint" "outageLimit" }}
+{{- with index $.Values.kms $setting }}
+- {name: STRONGROOM_KMS_{{ snakecase $setting | upper }}, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
 {{- range $setting, $value := .Values.settings }}
 - {name: STRONGROOM_{{ snakecase $setting | upper }}, value: {{ $value | quote }}}
 {{- end }}
 {{- end }}
 
+{{- define "strongroom.environmentFrom" -}}
+{{- with .Values.kms.environmentSecret -}}
+envFrom: [{secretRef: {name: {{ . | quote }}}}]
+{{- end }}
+{{- end }}
+
+{{/* A Secret is mounted as root's, with mode 0440 and the group fsGroup, whatever defaultMode asks for: Strongroom takes
+     the root key from such a mount, and only if that group is its own (runAsGroup). */}}
 {{- define "strongroom.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -69,6 +100,9 @@ capabilities: {drop: [ALL]}
 {{- if .Values.rest.tlsSecretName }}
 - {name: tls, mountPath: /etc/strongroom/tls, readOnly: true}
 {{- end }}
+{{- if .Values.rootKey.existingSecret }}
+- {name: root, mountPath: /etc/strongroom/root, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{- define "strongroom.volumes" -}}
@@ -78,5 +112,10 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if .Values.rest.tlsSecretName }}
 - {name: tls, secret: {secretName: {{ .Values.rest.tlsSecretName | quote }}}}
+{{- end }}
+{{- with .Values.rootKey }}
+{{- if .existingSecret }}
+- {name: root, secret: {secretName: {{ .existingSecret | quote }}, defaultMode: 0400, items: [{key: {{ .key | quote }}, path: strongroom.key}]}}
+{{- end }}
 {{- end }}
 {{- end }}

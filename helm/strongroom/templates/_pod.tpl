@@ -1,5 +1,6 @@
 {{/* One process. With SQLite it is the only one, and its data is on a volume of its own. */}}
 {{- define "strongroom.pod" -}}
+{{- include "strongroom.requireRootKey" . -}}
 metadata:
   labels:
     {{- include "strongroom.labels" . | nindent 4 }}
@@ -25,6 +26,9 @@ spec:
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args: [run]
       env: {{- include "strongroom.environment" . | nindent 8 }}
+      {{- with include "strongroom.environmentFrom" . }}
+      {{- . | nindent 6 }}
+      {{- end }}
       ports:
         - {name: rest, containerPort: 8443}
         - {name: webhook, containerPort: 9443}

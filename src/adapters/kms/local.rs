@@ -1,5 +1,6 @@
 //! The root key as a file: 32 bytes that only its owner may read. Whoever holds it and the store holds
-//! every credential, so a file that others could have read is refused rather than used.
+//! every credential, so a file that others could have read is refused rather than used. Others are not: the group of a
+//! pod that reads a Secret.
 //!
 //! A wrapped key is: version (1 byte, 1) | nonce (12) | AES-256-GCM ciphertext | tag (16). The version and
 //! the caller's context are the associated data. Nonces are random, which is safe for 2³² wraps under one
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
+use rustix::fs::{StatVfsMountFlags, fstatfs, fstatvfs};
+use rustix::process::{getegid, geteuid};
 use zeroize::Zeroizing;
 
 use crate::app::ports::KeyService;
@@ -22,6 +25,8 @@ use crate::domain::secret::SecretBytes;
 use crate::domain::{Error, Result};
 
 const KEY_LENGTH: usize = 32;
+/// What the kernel calls a file system in memory.
+const TMPFS: i64 = 0x0102_1994;
 const VERSION: u8 = 1;
 const HEADER_LENGTH: usize = 1 + NONCE_LEN;
 
@@ -74,7 +79,7 @@ fn read(path: &Path) -> Result<Zeroizing<[u8; KEY_LENGTH]>> {
     if !about.is_file() {
         return Err(refuse(path, "is not a regular file"));
     }
-    if about.mode() & 0o077 != 0 {
+    if about.mode() & 0o077 != 0 && !is_mounted_secret(&file, &about).map_err(|error| unreadable(error.into()))? {
         return Err(refuse(path, format!("is open to other users; run: chmod 0400 {}", path.display())));
     }
     if about.len() != KEY_LENGTH as u64 {
@@ -84,6 +89,18 @@ fn read(path: &Path) -> Result<Zeroizing<[u8; KEY_LENGTH]>> {
     let mut root = Zeroizing::new([0; KEY_LENGTH]);
     file.read_exact(&mut *root).map_err(unreadable)?;
     Ok(root)
+}
+
+/// Kubernetes mounts a Secret as root's, whatever `defaultMode` and `runAsUser` say. A pod that is not root reads it by
+/// its group, which is the pod's `fsGroup`, and with an `fsGroup` the mode becomes 0440. Nothing else has that group there
+/// if it is also ours (`runAsGroup`). The rest tells such a mount from a file that somebody left open to a group of people:
+/// it is in memory and cannot be written.
+fn is_mounted_secret(file: &File, about: &fs::Metadata) -> rustix::io::Result<bool> {
+    let (owner, group) = (about.uid(), about.gid());
+    let me = (geteuid().as_raw(), getegid().as_raw());
+    let in_memory = fstatfs(file)?.f_type == TMPFS;
+    let fixed = fstatvfs(file)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+    Ok(about.mode() & 0o7777 == 0o440 && owner == 0 && me.0 != 0 && group == me.1 && in_memory && fixed)
 }
 
 /// The name appears with the whole file behind it or not at all, whenever the power fails: a draft is

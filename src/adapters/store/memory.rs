@@ -91,6 +91,10 @@ impl Store for MemoryStore {
         Ok(due)
     }
 
+    async fn position(&self) -> Result<u64> {
+        Ok(self.state().ledger.as_ref().map_or(0, |ledger| ledger.position.number))
+    }
+
     async fn write(&self, write: Write) -> Result<()> {
         let mut state = self.state();
         let mut next = state.clone();

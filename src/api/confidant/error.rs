@@ -33,9 +33,9 @@ pub fn json(status: StatusCode, body: &Json) -> Response {
     route::response(status, &JSON_HEADERS, wiped(body.bytes()))
 }
 
-/// The answer of an operation on a record of this class.
-pub fn render(error: &Error, class: Class, call: &Call) -> Response {
-    let id = call.parameter("id");
+/// The answer of an operation.
+pub fn render(error: &Error, call: &Call) -> Response {
+    let (class, id) = (call.asks.class, call.parameter("id"));
     let writing = call.method != warp::http::Method::GET;
     let about = |id: &str| vec![("reference", Json::text(id))];
     let own = || id.map(about).unwrap_or_default();

@@ -37,6 +37,8 @@ pub trait JournalTable: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptJournal {
     pub name: String,
+    /// The number of its last note.
+    pub last: u64,
     /// Its process has said so a moment ago.
     pub is_live: bool,
     pub is_closed: bool,

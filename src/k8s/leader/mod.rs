@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use kube::Client;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -178,25 +178,23 @@ impl Election {
                 return "its Lease could not be renewed in time";
             }
             let sent = Instant::now();
-            let renewed = tokio::select! {
-                renewed = self.leases.renew(record, self.app.now()) => renewed,
-                () = sleep_until(until) => continue,
-            };
+            let Ok(renewed) = timeout_at(until, self.leases.renew(record, self.app.now())).await else { continue };
             next = match renewed {
                 Ok(Change::Done(renewed)) => {
                     *record = renewed;
                     term.extend(sent + self.options.good_for());
                     sent + self.options.renew_every()
                 }
-                Ok(Change::Outrun) => match self.leases.look().await {
+                Ok(Change::Outrun) => match timeout_at(until, self.leases.look()).await {
                     // Labelled by somebody, or renewed by a request whose answer we did not get.
-                    Ok(Some(found)) if self.is_ours(&found, record) => {
+                    Ok(Ok(Some(found))) if self.is_ours(&found, record) => {
                         *record = found;
                         Instant::now()
                     }
-                    Ok(Some(_)) => return "somebody else holds its Lease",
-                    Ok(None) => return "its Lease was deleted",
-                    Err(_) => self.soon(),
+                    Ok(Ok(Some(_))) => return "somebody else holds its Lease",
+                    Ok(Ok(None)) => return "its Lease was deleted",
+                    Ok(Err(_)) => self.soon(),
+                    Err(_) => continue,
                 },
                 Err(error) => {
                     tracing::debug!(detail = error.detail(), "the Lease was not renewed");

@@ -36,6 +36,11 @@ impl Term {
         Self { end, until: Some(Arc::new(Mutex::new(until))), deposed }
     }
 
+    /// Can be ended before the term is, and ends with it.
+    pub fn part(&self) -> Self {
+        Self { end: self.end.child_token(), ..self.clone() }
+    }
+
     /// Whether there are others, who do not lead.
     pub fn has_others(&self) -> bool {
         self.until.is_some()

@@ -9,7 +9,7 @@ mod tests;
 mod walk;
 mod writes;
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,13 +23,14 @@ use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
 use crate::app::ports::Snapshot;
+use crate::app::step::step;
 use crate::app::verify::{self, Verified};
 use crate::config::{AuditCommand, Settings};
 use crate::domain::Error;
 use crate::runtime::database::Database;
 use crate::runtime::foundation::Ground;
 use crate::runtime::rekey::Progress;
-use crate::runtime::{database, settle, threads};
+use crate::runtime::{anchor, database, settle, threads};
 use walk::Findings;
 
 const SAY_AGAIN: Duration = Duration::from_secs(5);
@@ -45,11 +46,7 @@ pub fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
             threads()?.block_on(async {
                 require_store(&settings).await?;
                 let store = database::open(&settings, &Alarm::default()).await?;
-                let journals = Journals::of(store.clone(), &settings).await?;
-                if follow && journals.are_copies() {
-                    bail!("--follow needs journals in files; those in a database are shown as they are now");
-                }
-                tail::tail(store.as_ref(), journals.folder(), lines, follow).await
+                tail::tail(store, &settings.audit_dir, lines, follow).await
             })?;
             Ok(ExitCode::SUCCESS)
         }
@@ -75,6 +72,7 @@ impl Journals {
         let Some(table) = store.journals() else { return Ok(Self::Kept(settings.audit_dir.clone())) };
         let folder = TempFolder::make(&settings.data_dir)?;
         let copies = copy_out(table.as_ref(), folder.path()).await?;
+        step("audit.copied");
         Ok(Self::Copied(folder, copies))
     }
 
@@ -84,21 +82,36 @@ impl Journals {
             Self::Copied(folder, _) => folder.path(),
         }
     }
-
-    fn are_copies(&self) -> bool {
-        matches!(self, Self::Copied(..))
-    }
 }
 
-/// Removed with what is in it.
-struct TempFolder(PathBuf);
+/// Removed with what is in it. Lives as long as its process holds its lock: what SIGKILL left of one is removed by the next.
+struct TempFolder(PathBuf, #[expect(dead_code, reason = "held for its lock")] File);
+
+const FOLDER: &str = "journals-";
 
 impl TempFolder {
     fn make(beside: &Path) -> anyhow::Result<Self> {
-        let folder = beside.join(format!("journals-{}", std::process::id()));
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-        made.with_context(|| format!("making {}", folder.display()))?;
-        Ok(Self(folder))
+        Self::remove_left_behind(beside);
+        let folder = beside.join(format!("{FOLDER}{}", std::process::id()));
+        let made = DirBuilder::new().mode(0o700).create(&folder).and_then(|()| File::open(&folder));
+        let lock = made.with_context(|| format!("making {}", folder.display()))?;
+        lock.try_lock().with_context(|| format!("locking {}", folder.display()))?;
+        Ok(Self(folder, lock))
+    }
+
+    /// What cannot be removed, or is just being removed by its owner, is in nobody's way.
+    fn remove_left_behind(beside: &Path) {
+        for entry in fs::read_dir(beside).into_iter().flatten().flatten() {
+            let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(FOLDER));
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_one
+                && is_folder
+                && let Ok(folder) = File::open(entry.path())
+                && folder.try_lock().is_ok()
+            {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     fn path(&self) -> &Path {
@@ -108,14 +121,19 @@ impl TempFolder {
 
 impl Drop for TempFolder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0); // what stays is a copy
+        let _ = fs::remove_dir_all(&self.0); // what stays is a copy
     }
 }
 
 async fn verify(settings: &Settings) -> anyhow::Result<ExitCode> {
     require_store(settings).await?;
-    let Ground { store, keyring, .. } = Ground::of_existing(settings).await?;
+    let Ground { store, keyring, witness, .. } = Ground::of_existing(settings).await?;
     let mut findings = Findings::default();
+    let rollback = witness.rollback().borrow().clone();
+    if let Some(rollback) = rollback {
+        let found = anchor::described(&rollback, &witness, store.as_ref()).await;
+        findings.add(format!("the store is not what it was: {found}"));
+    }
     let summary = look_at_all(&store, &keyring, settings, &mut findings).await?;
     for said in &findings.said {
         println!("{said}");
@@ -141,6 +159,7 @@ async fn look_at_all(
     keyring.reload().await?;
     let (told, records) = look_at_store(snapshot.as_mut(), &ledger, keyring, findings).await;
     drop(snapshot);
+    look_at_pages(store.as_ref(), findings);
     let kept = Journals::of(store.clone(), settings).await?;
     let journals = journals::check(
         kept.folder(),
@@ -187,6 +206,15 @@ async fn look_at_store(
     });
     verified.findings.iter().for_each(|finding| findings.add(format!("records: {finding}")));
     (told, verified)
+}
+
+/// A record that an index lost is all there, and found by nobody who asks for it.
+fn look_at_pages(store: &dyn Database, findings: &mut Findings) {
+    match store.examine() {
+        None => {}
+        Some(Ok(wrong)) => wrong.iter().for_each(|line| findings.add(format!("pages: {line}"))),
+        Some(Err(error)) => findings.add(unreadable("pages", &error)),
+    }
 }
 
 fn unreadable(what: &str, error: &Error) -> String {

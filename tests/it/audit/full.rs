@@ -16,6 +16,25 @@ fn limit(process: u32, bytes: Option<u64>) {
 }
 
 #[tokio::test]
+async fn a_denial_that_cannot_be_recorded_is_answered_as_an_outage() {
+    let scene = Scene::new().await;
+    let url = scene.strongroom.url(&scene.read_path());
+    let file =
+        fs::read_dir(scene.strongroom.data.join("audit")).expect("journals").flatten().next().expect("one").path();
+    limit(scene.strongroom.id(), Some(fs::metadata(&file).expect("a journal").len()));
+    let nobody = || scene.caller.get(&url).send();
+    let wrong = || scene.caller.get(&url).basic_auth("ops", Some("wrong")).send();
+    assert_eq!(nobody().await.expect("an answer").status(), 503);
+    assert_eq!(wrong().await.expect("an answer").status(), 503);
+    limit(scene.strongroom.id(), None);
+    let before = scene.records().len();
+    assert_eq!(nobody().await.expect("an answer").status(), 401);
+    assert_eq!(wrong().await.expect("an answer").status(), 403);
+    assert_eq!(scene.records().len(), before + 2);
+    verified(&scene.strongroom.data);
+}
+
+#[tokio::test]
 async fn reads_are_refused_while_there_is_no_space_and_answered_again_when_there_is() {
     let scene = Scene::new().await;
     let path = scene.read_path();

@@ -4,6 +4,7 @@
 mod calls;
 mod crash;
 mod full;
+mod refusals;
 mod tampering;
 
 use std::path::Path;
@@ -70,6 +71,18 @@ impl Scene {
         let lines = output.1.lines().filter(|line| !line.contains("journal\"") && !line.starts_with("{\"journal\""));
         assert!(output.0, "{}", output.1);
         lines.map(str::to_owned).collect()
+    }
+
+    /// The records that came since, which then count as seen. None may have gone.
+    fn added(&self, seen: &mut Vec<String>) -> Vec<Value> {
+        let all = self.records();
+        let mut new = all.clone();
+        for known in &*seen {
+            let at = new.iter().position(|record| record == known);
+            new.swap_remove(at.unwrap_or_else(|| panic!("gone: {known}")));
+        }
+        *seen = all;
+        new.iter().map(|record| serde_json::from_str(record).expect("JSON")).collect()
     }
 }
 

@@ -2,6 +2,8 @@
 //! another folder with nothing but the key file carried over.
 
 mod across;
+mod damaged;
+mod killed;
 mod load;
 mod refusals;
 mod size;
@@ -38,6 +40,21 @@ impl House {
         let mut strongroom = Strongroom::new(None);
         strongroom.set("STRONGROOM_PLAIN_HTTP", Some("true"));
         strongroom.start().await;
+        Self::of(strongroom)
+    }
+
+    /// On a new database, with a key file in this folder.
+    pub async fn open_on(database: &str, folder: &Folder) -> Self {
+        let mut strongroom = Strongroom::new(None);
+        strongroom.set("STRONGROOM_PLAIN_HTTP", Some("true"));
+        strongroom.set("STRONGROOM_DATABASE", Some(database));
+        strongroom.data = folder.data.clone();
+        strongroom.start().await;
+        Self::of(strongroom)
+    }
+
+    /// A server that runs already, without TLS.
+    pub fn of(strongroom: Strongroom) -> Self {
         let password = strongroom.create_client("ops", true);
         let http = Client::builder().no_proxy().build().expect("a client");
         Self { strongroom, http, password }

@@ -38,7 +38,7 @@ fn append(keyring: &Keyring, entropy: &dyn Entropy, number: usize) -> Append {
         authority: None,
         material: Material::texts([("value", value)]),
     };
-    let id = entropy.record_id();
+    let id = entropy.record_id(Timestamp::UNIX_EPOCH);
     let head = Head {
         id,
         class: Credential::CLASS,

@@ -110,6 +110,10 @@ impl Store for Watched {
         self.store.due(now, limit).await
     }
 
+    async fn position(&self) -> Result<u64> {
+        self.store.position().await
+    }
+
     async fn write(&self, write: Write) -> Result<()> {
         let Some(fence) = write.fence else { return self.store.write(write).await };
         self.desk.pass();

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use strongroom::adapters::anchor::FileAnchor;
 use strongroom::adapters::kms::local::KeyFile;
 use strongroom::adapters::store::PostgresStore;
 use strongroom::adapters::system::{SystemClock, SystemEntropy};
@@ -14,16 +15,20 @@ use strongroom::app::audit::{Note, Position};
 use strongroom::app::keyring::Keyring;
 use strongroom::app::ledger::toggle;
 use strongroom::app::ports::{Append, Change, Clock, Key, Row, Sealed, Store, Write};
+use strongroom::app::witness::{Witness, Witnessed};
 use strongroom::domain::name::{RecordId, Revision, Tenant, VersionId};
 use strongroom::domain::record::{Class, Head, Origin, Stamp};
 use strongroom::domain::secret::SecretText;
 use strongroom::domain::{Error, Result};
+
+static ANCHORS: AtomicUsize = AtomicUsize::new(0);
 
 /// A store and its keys, as one process has them.
 #[derive(Clone)]
 pub struct Vault {
     pub store: Arc<PostgresStore>,
     pub keyring: Arc<Keyring>,
+    pub witness: Arc<Witness>,
 }
 
 /// Where the root key of a test lies.
@@ -44,13 +49,18 @@ impl Vault {
         Self::try_open(url, &root.key()).await.expect("a store")
     }
 
-    async fn try_open(url: &str, key: &Path) -> anyhow::Result<Self> {
+    async fn try_open(url: &str, key_path: &Path) -> anyhow::Result<Self> {
         let store = Arc::new(PostgresStore::open(&SecretText::from(url)).await?);
         let entropy = Arc::new(SystemEntropy::default());
-        let key = KeyFile::open_or_create(key, entropy.clone())?;
+        let key = KeyFile::open_or_create(key_path, entropy.clone())?;
         let now = SystemClock.now();
         let keyring = Keyring::open(store.as_ref(), store.clone(), Arc::new(key), entropy.as_ref(), now).await?;
-        Ok(Self { store, keyring })
+        // Of each process its own.
+        let anchor = key_path.with_extension(format!("{}.anchor", ANCHORS.fetch_add(1, Ordering::Relaxed)));
+        let place = Box::new(FileAnchor::at(&anchor));
+        let witness = Arc::new(Witness::begin(place, &keyring, Arc::new(SystemClock))?);
+        store.witnessed_by(witness.clone());
+        Ok(Self { store, keyring, witness })
     }
 
     /// Revision `number` of the record of this writer.
@@ -197,6 +207,8 @@ pub async fn judge(vault: &Vault, told: &Told) {
     let mut snapshot = vault.store.snapshot().await.expect("a snapshot");
     let ledger = snapshot.ledger().await.expect("an answer").expect("a ledger");
     vault.keyring.verify_ledger(&ledger).expect("a signed ledger");
+    let found = vault.witness.look(vault.store.as_ref()).await.expect("an answer");
+    assert_eq!(found, None, "a rollback that was none");
     let heads = snapshot.heads(None, 1_000).await.expect("heads");
     let mut sum = [0; 32];
     heads.iter().for_each(|head| toggle(&mut sum, &head.mac));

@@ -8,4 +8,6 @@ mod replicas;
 #[path = "../../peers/postgres/server.rs"]
 pub mod server;
 mod sessions;
+mod tail;
+mod verify;
 mod wire;

@@ -8,7 +8,7 @@ use super::operator::{Ground, Operator, data, eventually};
 
 async fn may_call(operator: &Operator, ground: &Ground, password: &str) -> bool {
     let username = format!("{}/till-17", ground.namespace);
-    let found = operator.app.clients.authenticate_basic(&username, &SecretText::from(password)).await;
+    let found = operator.app.callers.authenticate_basic(&username, &SecretText::from(password)).await;
     found.expect("an answer").is_some()
 }
 

@@ -1,6 +1,6 @@
 //! A server with one of each sort of caller and of record. Only Kubernetes is played.
 
-use crate::ground::app_beside;
+use crate::ground::parts;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use jiff::SignedDuration;
 use prometheus_client::registry::Registry;
 use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
-use strongroom::adapters::store::SqliteStore;
+use strongroom::adapters::store::{MemoryJournal, SqliteStore};
 use strongroom::adapters::system::SystemClock;
 use strongroom::api;
 use strongroom::app::alarm::Alarm;
 use strongroom::app::own::Lifetimes;
-use strongroom::app::ports::{Identify, Review};
-use strongroom::app::{App, services};
+use strongroom::app::ports::{Identify, Review, Store};
+use strongroom::app::{App, Parts, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
@@ -72,6 +72,8 @@ impl Review for Kubernetes {
 
 pub struct House {
     pub app: Arc<App>,
+    store: Arc<SqliteStore>,
+    journal: Arc<MemoryJournal>,
     pub address: SocketAddr,
     pub roots: String,
     pub tls: Arc<Tls>,
@@ -86,11 +88,6 @@ pub struct House {
 
 pub fn owner(kind: &str, namespace: &str, name: &str) -> Owner {
     Owner { kind: kind.into(), namespace: namespace.into(), name: name.into() }
-}
-
-pub async fn app(dir: &std::path::Path) -> Arc<App> {
-    let store = Arc::new(SqliteStore::open(&dir.join("store.db"), Alarm::default()).unwrap());
-    Arc::new(app_beside(store, &dir.join("key"), Arc::new(SystemClock), Arc::new(Kubernetes)).await)
 }
 
 pub async fn certificate(app: &App, name: &str) -> (String, SecretText, String) {
@@ -121,7 +118,11 @@ impl House {
 
     pub async fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let app = app(dir.path()).await;
+        let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
+        let journal = Arc::new(MemoryJournal::default());
+        let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
+        let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
+        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,7 +134,13 @@ impl House {
         let client = client(&roots, None);
         let ops = app.clients.create("ops", true).await.unwrap();
         let passwords = vec![("ops", ops)];
-        Self { app, address, roots, tls, shutdown, server, registry, client, passwords, _dir: dir }
+        Self { app, store, journal, address, roots, tls, shutdown, server, registry, client, passwords, _dir: dir }
+    }
+
+    /// How many records of audit there are.
+    pub async fn recorded(&self) -> u64 {
+        let ledger = self.store.snapshot().await.unwrap().ledger().await.unwrap().unwrap();
+        ledger.position.number + self.journal.notes().len() as u64
     }
 
     pub fn url(&self, path: &str) -> String {

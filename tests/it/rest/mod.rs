@@ -2,7 +2,7 @@
 
 mod bad_input;
 mod generated;
-mod house;
+pub mod house;
 mod matrix;
 mod shapes;
 mod transport;

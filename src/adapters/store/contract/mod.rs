@@ -102,6 +102,7 @@ contract![
     of_concurrent_appends_exactly_the_acknowledged_are_there,
     of_two_first_starts_one_wins,
     the_ledger_counts_marks_and_chains_what_is_written,
+    the_position_moves_with_every_note_and_with_nothing_else,
     a_write_is_whole_or_absent,
     what_is_sealed_under_a_replaced_key_is_refused,
     a_key_is_retired_when_nothing_needs_it,

@@ -40,7 +40,9 @@ const LEFT_BEHIND: &str = "
 const CLOSE: &str = "UPDATE strongroom.journals SET state = 2 WHERE name = ANY ($1)";
 
 const JOURNALS: &str = "
-    SELECT name, state = 0 AND seen > now() - interval '5 s', state = 2 FROM strongroom.journals ORDER BY name";
+    SELECT j.name, coalesce((SELECT max(number) FROM strongroom.notes WHERE journal = j.id), 0),
+           j.state = 0 AND j.seen > now() - interval '5 s', j.state = 2
+      FROM strongroom.journals j ORDER BY j.name";
 
 const NOTES: &str = "
     SELECT n.number, n.hash, n.note FROM strongroom.notes n JOIN strongroom.journals j ON j.id = n.journal
@@ -108,8 +110,9 @@ impl JournalTable for PostgresStore {
         let kept = |columns: &PgRow| {
             Ok(KeptJournal {
                 name: row::get(columns, 0)?,
-                is_live: row::get(columns, 1)?,
-                is_closed: row::get(columns, 2)?,
+                last: row::number(columns, 1)?,
+                is_live: row::get(columns, 2)?,
+                is_closed: row::get(columns, 3)?,
             })
         };
         self.pool.read(|| query(JOURNALS)).await?.iter().map(kept).collect()

@@ -103,6 +103,10 @@ impl Store for PostgresStore {
         reader::due(&self.pool, now, limit).await
     }
 
+    async fn position(&self) -> Result<u64> {
+        reader::position(&self.pool).await
+    }
+
     async fn write(&self, write: Write) -> Result<()> {
         self.writer.write(write).await
     }

@@ -1,6 +1,7 @@
 //! One transaction for a batch of writes: lock the ledger, load, judge one write after the other, write back, sign,
 //! commit. Knows exactly what is certain when any of these steps fails.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
@@ -13,22 +14,28 @@ use super::load::load;
 use super::session::ANSWER;
 use super::{fault, row};
 use crate::adapters::store::apply;
-use crate::app::ledger::Books;
+use crate::app::ledger::{Books, Ledger};
 use crate::app::ports::Write;
+use crate::app::witness::{Witness, moved};
 use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
-/// The lock orders all writes of all replicas. What it waits for is another's commit.
-const LOCK: &str = "
-    BEGIN;
-    SELECT number, hash, count, sum, epoch, fence, mac FROM strongroom.ledger FOR UPDATE";
+/// The lock orders all writes of all replicas. What it waits for is another's commit. The last column is the hash of
+/// the record of writes with this number, which was committed long before.
+fn lock_statement(seen: u64) -> String {
+    format!(
+        "BEGIN;
+        SELECT number, hash, count, sum, epoch, fence, mac, (SELECT hash FROM strongroom.audit WHERE number = {seen})
+          FROM strongroom.ledger FOR UPDATE"
+    )
+}
 
 const FIND_BATCH: &str = "SELECT batch FROM strongroom.audit WHERE number = $1";
 
 /// How an attempt ended.
 pub(super) enum Outcome {
-    /// Committed, or nothing was to be committed; the answer to each write.
-    Done(Vec<Result<()>>),
+    /// The answer to each write, and the ledger that was committed, if anything was to be.
+    Done(Vec<Result<()>>, Option<Box<Ledger>>),
     /// Nothing was written, and trying again would not help.
     Refused(Error),
     /// Nothing was written, because of one of the writes. Which of them, they show one by one.
@@ -39,8 +46,12 @@ pub(super) enum Outcome {
     InDoubt(Vec<Result<()>>, Mark),
 }
 
-/// What is in the audit if this batch was committed. A batch without notes leaves none.
-pub(super) struct Mark(Option<(i64, Uuid)>);
+/// What is there if this batch was committed.
+pub(super) struct Mark {
+    pub(super) ledger: Box<Ledger>,
+    /// In the audit. A batch without notes leaves none.
+    trace: Option<(i64, Uuid)>,
+}
 
 /// Ends an attempt that has not sent its commit.
 struct Failure(Outcome);
@@ -60,14 +71,15 @@ impl From<sqlx::Error> for Failure {
 pub(super) async fn run(
     connection: &mut PgConnection,
     store: StoreId,
+    witness: Option<&Arc<Witness>>,
     writes: &[&Write],
     patience: Duration,
 ) -> Outcome {
     let late = || Failure(Outcome::Lost(fault::unavailable("PostgreSQL does not answer in time")));
-    let prepared = timeout(ANSWER, prepare(connection, store, writes)).await;
+    let prepared = timeout(ANSWER, prepare(connection, store, witness, writes)).await;
     match prepared.unwrap_or_else(|_| Err(late())) {
         Ok((answers, None)) => match connection.execute("ROLLBACK").await {
-            Ok(_) => Outcome::Done(answers),
+            Ok(_) => Outcome::Done(answers, None),
             Err(fault) => Failure::from(fault).0,
         },
         Ok((answers, Some(mark))) => commit(connection, answers, mark, patience).await,
@@ -79,13 +91,19 @@ pub(super) async fn run(
 async fn prepare(
     connection: &mut PgConnection,
     store: StoreId,
+    witness: Option<&Arc<Witness>>,
     writes: &[&Write],
 ) -> Result<(Vec<Result<()>>, Option<Mark>), Failure> {
     let refused = |error| Failure(Outcome::Refused(error));
     let spoilt = |error| Failure(Outcome::Spoilt(error));
-    let ledger = lock(connection).await?.map_err(refused)?;
+    let seen = witness.map_or(0, |witness| witness.seen());
+    let (ledger, hash) = lock(connection, seen).await?.map_err(refused)?;
     let [first, ..] = writes else { return Ok((Vec::new(), None)) };
-    let mut books = Books::open(store, ledger, &first.keyring).map_err(refused)?;
+    let mut books = Books::open(store, ledger.clone(), &first.keyring).map_err(refused)?;
+    if let Some(witness) = witness {
+        let hash_at = |number| if number == seen { Ok(hash) } else { Err(moved()) };
+        witness.check(ledger.as_ref(), hash_at).map_err(refused)?;
+    }
     let mut draft = load(connection, writes.iter().copied()).await?.map_err(spoilt)?;
     let mut answers = Vec::with_capacity(writes.len());
     for write in writes {
@@ -108,7 +126,7 @@ async fn prepare(
     let batch = new_batch();
     let last = draft.notes.last().map(|(position, _)| row::counted(position.number)).transpose().map_err(spoilt)?;
     Columns::of(&draft).map_err(spoilt)?.write(connection, &ledger, batch).await?;
-    Ok((answers, Some(Mark(last.map(|number| (number, batch))))))
+    Ok((answers, Some(Mark { ledger: Box::new(ledger), trace: last.map(|number| (number, batch)) })))
 }
 
 #[expect(clippy::disallowed_methods, reason = "adapters are where randomness comes from")]
@@ -116,17 +134,24 @@ fn new_batch() -> Uuid {
     Uuid::new_v4()
 }
 
-async fn lock(connection: &mut PgConnection) -> sqlx::Result<Result<Option<crate::app::ledger::Ledger>>> {
-    let rows = connection.fetch_all(sqlx::raw_sql(LOCK)).await?;
+/// The ledger, and the hash of the record with the number `seen` if there is one.
+async fn lock(connection: &mut PgConnection, seen: u64) -> sqlx::Result<Result<(Option<Ledger>, Option<[u8; 32]>)>> {
+    let statement = sqlx::AssertSqlSafe(lock_statement(seen)); // a number is all that varies in it
+    let rows = connection.fetch_all(sqlx::raw_sql(statement)).await?;
     let missing = || Error::Damaged { what: "the ledger of the store".into(), detail: "it is gone".into() };
-    Ok(rows.first().ok_or_else(missing).and_then(row::ledger))
+    let read = |columns| {
+        let hash: Option<Vec<u8>> = row::get(columns, 7)?;
+        // One of another length is none of ours.
+        Ok((row::ledger(columns)?, hash.and_then(|hash| hash.try_into().ok())))
+    };
+    Ok(rows.first().ok_or_else(missing).and_then(read))
 }
 
 /// From here on only the server's own word counts, and a refusal counts only if the session outlives it: a server that
 /// goes down may say so before or after the commit is on its disk.
 async fn commit(connection: &mut PgConnection, answers: Vec<Result<()>>, mark: Mark, patience: Duration) -> Outcome {
     match timeout(patience, connection.execute("COMMIT")).await {
-        Ok(Ok(_)) => Outcome::Done(answers),
+        Ok(Ok(_)) => Outcome::Done(answers, Some(mark.ledger)),
         Ok(Err(fault)) if is_plain_error(&fault) => Outcome::Spoilt(fault::refused(&fault)),
         _ => Outcome::InDoubt(answers, mark),
     }
@@ -142,9 +167,9 @@ fn is_plain_error(fault: &sqlx::Error) -> bool {
 /// The answer counts once its own commit is done, which waits for the synchronous standby: what is found here then is
 /// there as well.
 pub(super) async fn was_committed(connection: &mut PgConnection, mark: &Mark, until: Instant) -> Result<Option<bool>> {
-    let Some((number, batch)) = mark.0 else { return Ok(None) };
+    let Some((number, batch)) = mark.trace else { return Ok(None) };
     let asked = async {
-        lock(connection).await?.map(drop).ok();
+        lock(connection, 0).await?.map(drop).ok();
         let found = sqlx::query(FIND_BATCH).bind(number).fetch_optional(&mut *connection).await?;
         let found: Option<Uuid> = found.map(|columns| columns.try_get(0)).transpose()?;
         connection.execute("COMMIT").await?;

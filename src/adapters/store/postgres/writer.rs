@@ -2,18 +2,20 @@
 //! commits it together. Sessions that are lost are replaced and the batch is tried again; what became of a commit
 //! without an answer is found out, and as long as it is not, nobody is told anything.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::fault;
 use super::session::{Dialer, Session};
 use super::transaction::{self, Mark, Outcome};
+use super::{PostgresStore, fault};
+use crate::app::ledger::Ledger;
 use crate::app::ports::{Change, Write};
+use crate::app::witness::{Witness, Witnessed};
 use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
@@ -30,6 +32,13 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Order>,
     task: Mutex<Option<JoinHandle<()>>>,
     commits: Arc<AtomicU64>,
+    witness: Arc<OnceLock<Arc<Witness>>>,
+}
+
+impl Witnessed for PostgresStore {
+    fn witnessed_by(&self, witness: Arc<Witness>) {
+        let _ = self.writer.witness.set(witness); // the first one stays
+    }
 }
 
 struct Order {
@@ -42,8 +51,11 @@ impl Writer {
     pub(super) fn start(dialer: Dialer, store: StoreId, session: Session) -> Self {
         let (queue, orders) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
-        let desk = Desk { dialer, store, session: Some(session), is_away: false, commits: commits.clone() };
-        Self { queue, task: Mutex::new(Some(tokio::spawn(desk.serve(orders)))), commits }
+        let witness = Arc::default();
+        let (counted, witnessed) = (Arc::clone(&commits), Arc::clone(&witness));
+        let session = Some(session);
+        let desk = Desk { dialer, store, session, is_away: false, commits: counted, witness: witnessed };
+        Self { queue, task: Mutex::new(Some(tokio::spawn(desk.serve(orders)))), commits, witness }
     }
 
     /// A caller that stops waiting does not stop its write.
@@ -79,6 +91,7 @@ struct Desk {
     /// The last attempt found no server.
     is_away: bool,
     commits: Arc<AtomicU64>,
+    witness: Arc<OnceLock<Arc<Witness>>>,
 }
 
 impl Desk {
@@ -99,7 +112,10 @@ impl Desk {
         let until = batch.iter().map(|order| order.since).min().unwrap_or_else(Instant::now) + PATIENCE;
         loop {
             match self.attempt(&batch).await {
-                Outcome::Done(answers) => return answer_each(batch, answers),
+                Outcome::Done(answers, signed) => {
+                    self.bear_witness(signed.as_deref());
+                    return answer_each(batch, answers);
+                }
                 Outcome::Refused(error) => return answer_all(batch, &error),
                 Outcome::Spoilt(_) if batch.len() > 1 => {
                     for order in batch {
@@ -111,7 +127,10 @@ impl Desk {
                 Outcome::Lost(error) if Instant::now() >= until => return answer_all(batch, &error),
                 Outcome::Lost(_) => sleep(PAUSE).await,
                 Outcome::InDoubt(answers, mark) => match self.resolve(&mark).await {
-                    Some(true) => return answer_each(batch, answers),
+                    Some(true) => {
+                        self.bear_witness(Some(&mark.ledger));
+                        return answer_each(batch, answers);
+                    }
                     Some(false) if Instant::now() < until => {}
                     Some(false) => {
                         return answer_all(batch, &fault::unavailable("the commit was lost with the server"));
@@ -119,6 +138,12 @@ impl Desk {
                     None => return answer_all(batch, &in_doubt()),
                 },
             }
+        }
+    }
+
+    fn bear_witness(&self, signed: Option<&Ledger>) {
+        if let (Some(witness), Some(ledger)) = (self.witness.get(), signed) {
+            witness.committed(ledger);
         }
     }
 
@@ -136,10 +161,10 @@ impl Desk {
         };
         self.is_away = false;
         let writes: Vec<&Write> = batch.iter().map(|order| &order.write).collect();
-        let outcome = transaction::run(&mut session.connection, self.store, &writes, PATIENCE).await;
-        if let Outcome::Done(answers) = &outcome {
-            let committed = answers.iter().any(Result::is_ok);
-            self.commits.fetch_add(committed.into(), Ordering::Relaxed);
+        let outcome =
+            transaction::run(&mut session.connection, self.store, self.witness.get(), &writes, PATIENCE).await;
+        if let Outcome::Done(_, signed) = &outcome {
+            self.commits.fetch_add(signed.is_some().into(), Ordering::Relaxed);
             self.session = Some(session);
         }
         outcome

@@ -11,10 +11,11 @@ use super::file;
 use crate::app::alarm::Alarm;
 use crate::domain::Result;
 
-/// The log is copied when it has grown by this many pages of 4 KiB: 16 MiB. A longer one makes starting slower.
-const LOG: u32 = 4000;
+/// The log is copied when it has grown by this many pages of 4 KiB: 4 MiB. A longer one makes starting slower, which
+/// reads and syncs all of it.
+const LOG: u32 = 1000;
 /// Writers that never pause keep the log from starting over; from here on they wait for it once.
-const LIMIT: u32 = 32_000;
+const LIMIT: u32 = 4_000;
 
 thread_local! {
     /// Pages in the log after the last commit of this thread. Its file says nothing: it never shrinks.

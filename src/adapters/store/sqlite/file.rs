@@ -18,8 +18,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// More statements than either side has, so that none is ever compiled twice.
 const STATEMENTS: usize = 64;
 
-/// Each commit is synced (FULL). When the log is copied into the file is for `checkpoint` to say.
-const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;";
+/// Each commit is synced (FULL). When the log is copied into the file is for `checkpoint` to say; one that starts over is
+/// cut to 4 MiB, because each start writes all of it again.
+const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
+    PRAGMA journal_size_limit = 4194304;";
 const EVERY: &str = "PRAGMA mmap_size = 268435456; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;";
 
 /// Makes the file if it is not there, so that nobody else can ever have read it; SQLite gives its log the

@@ -2,6 +2,7 @@
 //! nothing of what the sealed bodies hold. Other processes may use the same file at the same time.
 
 mod checkpoint;
+mod examine;
 mod file;
 mod reader;
 mod row;
@@ -81,6 +82,10 @@ impl Store for SqliteStore {
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         self.readers.due(now, limit)
+    }
+
+    async fn position(&self) -> Result<u64> {
+        self.readers.position()
     }
 
     async fn write(&self, write: Write) -> Result<()> {

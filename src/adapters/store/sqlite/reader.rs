@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::row::{self, select_current};
 use super::{file, schema};
@@ -73,6 +73,13 @@ impl Readers {
     pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on_connection(|connection| select_readable(connection, DUE, params![now.as_microsecond(), limit]))
+    }
+
+    pub(super) fn position(&self) -> Result<u64> {
+        const SQL: &str = "SELECT number FROM ledger";
+        self.on_connection(|connection| {
+            Ok(connection.prepare_cached(SQL)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+        })
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -1,5 +1,6 @@
--- Rowid tables on purpose: rows of a kilobyte and more spill out of WITHOUT ROWID trees, and reads get
--- three times slower. Times and durations are microseconds. Numbers for classes and kinds of alias: row.rs.
+-- Rowid tables on purpose where rows may be large: those of a kilobyte and more spill out of WITHOUT ROWID trees, and
+-- reads get three times slower. Small rows that are their own key have one tree instead of two.
+-- Times and durations are microseconds. Numbers for classes and kinds of alias: column.rs.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY NOT NULL,
@@ -68,8 +69,8 @@ CREATE TABLE aliases (
     kind   INTEGER NOT NULL,
     value  TEXT NOT NULL,
     record BLOB NOT NULL REFERENCES records (id) ON DELETE CASCADE,
-    UNIQUE (class, kind, value)
-) STRICT;
+    PRIMARY KEY (class, kind, value)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX aliases_by_record ON aliases (record);
 
@@ -77,7 +78,7 @@ CREATE INDEX aliases_by_record ON aliases (record);
 CREATE TABLE links (
     from_id BLOB NOT NULL REFERENCES records (id) ON DELETE CASCADE,
     to_id   BLOB NOT NULL,
-    UNIQUE (from_id, to_id)
-) STRICT;
+    PRIMARY KEY (from_id, to_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX links_by_target ON links (to_id, from_id);

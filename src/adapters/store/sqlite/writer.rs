@@ -2,22 +2,23 @@
 //! commits it together: one sync for up to 64 writes. It answers only after the commit.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::checkpoint::{self, Checkpoints};
 use super::write::{Transaction, read_ledger, write_ledger};
-use super::{file, schema};
+use super::{SqliteStore, file, schema};
 use crate::adapters::store::apply;
 use crate::app::alarm::Alarm;
-use crate::app::ledger::Books;
+use crate::app::ledger::{Books, Ledger};
 use crate::app::ports::Write;
+use crate::app::witness::{Witness, Witnessed};
 use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
@@ -33,6 +34,13 @@ pub(super) struct Writer {
     queue: Option<SyncSender<Order>>,
     thread: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
+    witness: Arc<OnceLock<Arc<Witness>>>,
+}
+
+impl Witnessed for SqliteStore {
+    fn witnessed_by(&self, witness: Arc<Witness>) {
+        let _ = self.writer.witness.set(witness); // the first one stays
+    }
 }
 
 struct Order {
@@ -46,10 +54,13 @@ impl Writer {
         let commits = Arc::new(AtomicU64::new(0));
         let store = schema::store_id(&connection)?;
         let checkpoints = Checkpoints::start(path.clone(), alarm.clone())?;
-        let mut desk = Desk { path, store, connection: Some(connection), alarm, checkpoints, commits: commits.clone() };
+        let witness = Arc::default();
+        let (counted, witnessed) = (Arc::clone(&commits), Arc::clone(&witness));
+        let connection = Some(connection);
+        let mut desk = Desk { path, store, connection, alarm, checkpoints, commits: counted, witness: witnessed };
         let builder = thread::Builder::new().name("store-writer".into());
         let thread = builder.spawn(move || desk.serve(&orders)).map_err(file::unavailable)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), commits })
+        Ok(Self { queue: Some(queue), thread: Some(thread), commits, witness })
     }
 
     /// A caller that stops waiting does not stop its write.
@@ -91,6 +102,7 @@ struct Desk {
     alarm: Alarm,
     checkpoints: Checkpoints,
     commits: Arc<AtomicU64>,
+    witness: Arc<OnceLock<Arc<Witness>>>,
 }
 
 impl Desk {
@@ -122,25 +134,43 @@ impl Desk {
         let mut connection = self.connection.take().map_or_else(|| file::writer(&self.path), Ok)?;
         checkpoint::watch(&connection);
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let answers = run_all(&transaction, self.store, batch)?;
+        let witness = self.witness.get();
+        let (answers, signed) = run_all(&transaction, self.store, witness, batch)?;
         transaction.commit().inspect_err(|error| file::raise_if_unsynced(error, &self.alarm))?;
+        if let (Some(witness), Some(ledger)) = (witness, &signed) {
+            witness.committed(ledger);
+        }
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(answers)
     }
 }
 
-fn run_all(connection: &Connection, store: StoreId, batch: &[Order]) -> Result<Vec<Result<()>>> {
-    let Some(Order { write: Write { keyring, .. }, .. }) = batch.first() else { return Ok(Vec::new()) };
+/// The answers, and the ledger that was signed if anything was written.
+fn run_all(
+    connection: &Connection,
+    store: StoreId,
+    witness: Option<&Arc<Witness>>,
+    batch: &[Order],
+) -> Result<(Vec<Result<()>>, Option<Ledger>)> {
+    let Some(Order { write: Write { keyring, .. }, .. }) = batch.first() else { return Ok((Vec::new(), None)) };
     let ledger = read_ledger(connection)?;
     let mut books = Books::open(store, ledger.clone(), keyring)?;
-    let answers = batch.iter().map(|order| run(connection, &mut books, &order.write)).collect::<Result<Vec<_>>>()?;
-    if answers.iter().any(Result::is_ok)
-        && let Some(ledger) = books.close(keyring)?
-    {
-        write_ledger(connection, &ledger)?;
+    if let Some(witness) = witness {
+        witness.check(ledger.as_ref(), |number| hash_at(connection, number))?;
     }
-    Ok(answers)
+    let answers = batch.iter().map(|order| run(connection, &mut books, &order.write)).collect::<Result<Vec<_>>>()?;
+    if !answers.iter().any(Result::is_ok) {
+        return Ok((answers, None));
+    }
+    let signed = books.close(keyring)?;
+    signed.as_ref().map_or(Ok(()), |ledger| write_ledger(connection, ledger))?;
+    Ok((answers, signed))
+}
+
+fn hash_at(connection: &Connection, number: u64) -> Result<Option<[u8; 32]>> {
+    let mut statement = connection.prepare_cached("SELECT hash FROM audit WHERE number = ?1")?;
+    Ok(statement.query_row([number], |row| row.get(0)).optional()?)
 }
 
 /// The outer error: SQLite has rolled the whole transaction back, as it may when the disk is full or fails.
