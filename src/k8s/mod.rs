@@ -5,6 +5,7 @@ pub mod controller;
 /// The four custom resources.
 pub mod crd;
 pub mod failure;
+mod installed;
 pub mod label;
 pub mod leader;
 pub mod projection;
@@ -14,7 +15,6 @@ pub mod translate;
 /// What the API server asks before it accepts a pod or a custom resource.
 pub mod webhook;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,17 +26,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::elsewhere::Elsewhere;
 use crate::domain::{Error, Result};
-use crate::k8s::controller::triggers::Triggers;
+use crate::k8s::controller::triggers::{Triggers, Wakes};
 use crate::k8s::controller::{Census, Desk, changes};
-use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, GROUP, Managed, Service};
+use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Managed, Service};
+use crate::k8s::installed::wait_for_crds;
 use crate::k8s::leader::Term;
 use crate::k8s::projection::apply::Applier;
 use crate::k8s::projection::held::Projections;
 use crate::k8s::projection::watch::Watch;
 use crate::k8s::shown::{Shelves, Shown};
 
-const VERSION: &str = "v1alpha1";
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Debug)]
@@ -77,12 +78,8 @@ impl Operator {
         if !wait_for_crds(&client, &shutdown).await {
             return Ok(());
         }
-        let shelves = Shelves::default();
         let mut triggers = Triggers::default();
-        let credentials = triggers.lane(Credential::KIND);
-        let services = triggers.lane(Service::KIND);
-        let authorities = triggers.lane(CertificateAuthority::KIND);
-        let clients = triggers.lane(ClientCredential::KIND);
+        let lanes = Lanes::open(&mut triggers);
         let triggers = Arc::new(triggers);
         let projections = Arc::new(Projections::default());
 
@@ -91,11 +88,7 @@ impl Operator {
         if !know_projections(&mut tasks, &client, &projections, &triggers, &shutdown).await {
             return Ok(());
         }
-        // Looked at before any record is: nothing is written in between that nobody hears of.
-        let mut elsewhere = term.has_others().then(|| app.elsewhere());
-        if let Some(elsewhere) = &mut elsewhere {
-            let _ = elsewhere.look().await;
-        }
+        let elsewhere = look_elsewhere(&app, &term).await;
         let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
         let desk = Arc::new(Desk {
             app: app.clone(),
@@ -107,16 +100,48 @@ impl Operator {
             retain_for: options.retain_for,
             term,
         });
+        let shelves = Shelves::default();
         tasks.spawn(show(self.shown, shelves.known(), shutdown.clone()));
-        tasks.spawn(changes::follow(desk.clone(), elsewhere, shutdown.clone()));
-        tasks.spawn(controller::run(desk.clone(), authorities, shelves.authorities, shutdown.clone()));
-        tasks.spawn(controller::run(desk.clone(), credentials, shelves.credentials, shutdown.clone()));
-        tasks.spawn(controller::run(desk.clone(), services, shelves.services, shutdown.clone()));
-        tasks.spawn(controller::run(desk, clients, shelves.clients, shutdown.clone()));
+        tasks.spawn(changes::follow(desk.clone(), elsewhere));
+        lanes.run(&mut tasks, &desk, shelves);
         tasks.spawn(purge(app, shutdown.clone()));
         ready();
         until_end(tasks, &shutdown).await
     }
+}
+
+/// What wakes each kind's controller.
+struct Lanes {
+    credentials: Wakes,
+    services: Wakes,
+    authorities: Wakes,
+    clients: Wakes,
+}
+
+impl Lanes {
+    fn open(triggers: &mut Triggers) -> Self {
+        Self {
+            credentials: triggers.lane(Credential::KIND),
+            services: triggers.lane(Service::KIND),
+            authorities: triggers.lane(CertificateAuthority::KIND),
+            clients: triggers.lane(ClientCredential::KIND),
+        }
+    }
+
+    fn run(self, tasks: &mut JoinSet<()>, desk: &Arc<Desk>, shelves: Shelves) {
+        tasks.spawn(controller::run(desk.clone(), self.authorities, shelves.authorities));
+        tasks.spawn(controller::run(desk.clone(), self.credentials, shelves.credentials));
+        tasks.spawn(controller::run(desk.clone(), self.services, shelves.services));
+        tasks.spawn(controller::run(desk.clone(), self.clients, shelves.clients));
+    }
+}
+
+/// What others write, where there are others. Looked at before any record is: nothing is written in between that nobody
+/// hears of.
+async fn look_elsewhere(app: &App, term: &Term) -> Option<Elsewhere> {
+    let mut elsewhere = term.has_others().then(|| app.elsewhere())?;
+    let _ = elsewhere.look().await;
+    Some(elsewhere)
 }
 
 async fn show(shown: Shown, known: webhook::Known, shutdown: CancellationToken) {
@@ -160,41 +185,6 @@ async fn know_projections(
     secrets_known.await.is_ok() && config_maps_known.await.is_ok()
 }
 
-/// The operator may be started before its CRDs are installed. False: shut down meanwhile.
-async fn wait_for_crds(client: &Client, shutdown: &CancellationToken) -> bool {
-    let mut told = None;
-    loop {
-        let missing = tokio::select! {
-            missing = missing_kinds(client) => missing,
-            () = shutdown.cancelled() => return false,
-        };
-        if missing.is_empty() {
-            return true;
-        }
-        let missing = missing.into_iter().collect::<Vec<_>>().join(", ");
-        if told.as_ref() != Some(&missing) {
-            tracing::warn!(%missing, "waiting for the custom resource definitions: install those that `strongroom crds` prints");
-            told = Some(missing);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
-            () = shutdown.cancelled() => return false,
-        }
-    }
-}
-
-async fn missing_kinds(client: &Client) -> BTreeSet<String> {
-    let kinds = [Credential::KIND, Service::KIND, CertificateAuthority::KIND, ClientCredential::KIND];
-    let served = match client.list_api_group_resources(&format!("{GROUP}/{VERSION}")).await {
-        Ok(list) => list.resources.into_iter().map(|resource| resource.kind).collect(),
-        Err(error) => {
-            tracing::debug!(%error, "the API server does not serve {GROUP}/{VERSION}");
-            BTreeSet::new()
-        }
-    };
-    kinds.map(str::to_owned).into_iter().filter(|kind| !served.contains(kind)).collect()
-}
-
 /// Forgets the records of deleted resources when their time is over.
 async fn purge(app: Arc<App>, shutdown: CancellationToken) {
     let mut hours = tokio::time::interval(PURGE_EVERY);
@@ -210,50 +200,5 @@ async fn purge(app: Arc<App>, shutdown: CancellationToken) {
                 tracing::warn!(%error, detail = error.detail(), "could not forget records of deleted resources")
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::{Request, Response};
-    use serde_json::json;
-    use std::convert::Infallible;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// An API server that serves the CRDs from its `n`th answer on.
-    fn serves_from(n: usize, asked: Arc<AtomicUsize>) -> Client {
-        let answer = move |_: Request<kube::client::Body>| {
-            let served = asked.fetch_add(1, Ordering::Relaxed) + 1 >= n;
-            async move {
-                let kinds = [Credential::KIND, Service::KIND, CertificateAuthority::KIND, ClientCredential::KIND];
-                let resource = |kind: &str| json!({"name": kind, "singularName": "", "namespaced": true, "kind": kind, "verbs": ["list"]});
-                let (status, body) = match served {
-                    true => {
-                        let resources: Vec<_> = kinds.into_iter().map(resource).collect();
-                        let group = format!("{GROUP}/{VERSION}");
-                        (200, json!({"kind": "APIResourceList", "groupVersion": group, "resources": resources}))
-                    }
-                    false => (404, json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404})),
-                };
-                let body = kube::client::Body::from(body.to_string().into_bytes());
-                Ok::<_, Infallible>(Response::builder().status(status).body(body).expect("an answer"))
-            }
-        };
-        Client::new(tower::service_fn(answer), "default")
-    }
-
-    #[tokio::test]
-    async fn the_operator_waits_for_its_crds() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        assert!(wait_for_crds(&serves_from(2, asked.clone()), &CancellationToken::new()).await);
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
-    }
-
-    #[tokio::test]
-    async fn a_shutdown_ends_the_wait() {
-        let shutdown = CancellationToken::new();
-        shutdown.cancel();
-        assert!(!wait_for_crds(&serves_from(usize::MAX, Arc::default()), &shutdown).await);
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::k8s::controller::{Shelf, forget_history};
 use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
-use crate::k8s::wait_for_crds;
+use crate::k8s::installed::wait_for_crds;
 use crate::k8s::webhook::Known;
 
 /// All resources of all kinds, as one set of watches keeps them.

@@ -17,6 +17,7 @@ mod rekey;
 mod rest;
 mod root_key;
 mod serve;
+mod surroundings;
 
 use std::process::ExitCode;
 

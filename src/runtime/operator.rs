@@ -20,7 +20,7 @@ use crate::k8s::webhook::certificate::{Callbacks, Keeper, Options, Readiness, cu
 use crate::k8s::webhook::{self, Admissions};
 use crate::k8s::{self, Operator};
 use crate::runtime::foundation::Cluster;
-use crate::runtime::serve::{Surroundings, Tasks, bind};
+use crate::runtime::surroundings::{Surroundings, Tasks, bind};
 use crate::runtime::{kubernetes, leadership};
 use crate::server::health::Part;
 use crate::server::{ClientCertificates, Tls, serve};

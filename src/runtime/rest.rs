@@ -7,25 +7,40 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::api;
 use crate::app::App;
 use crate::app::own::Lifetimes;
 use crate::config::{CertificateFiles, RestTls, Settings};
 use crate::domain::authority::AlternativeName;
 use crate::domain::secret::SecretText;
-use crate::server::{ClientCertificates, Tls};
+use crate::runtime::surroundings::{Surroundings, Tasks, bind};
+use crate::server::metrics::HttpMetrics;
+use crate::server::{ClientCertificates, Limits, Tls, serve};
 
 const NAME: &str = "rest";
 /// Also catches a clock that was set forward.
 const LOOK: Duration = Duration::from_secs(10);
 
+pub async fn start(around: &Surroundings<'_>, registry: &mut Registry, tasks: &mut Tasks) -> anyhow::Result<()> {
+    let Surroundings { settings, app, shutdown, .. } = around;
+    let tls = tls(settings, app, shutdown).await?;
+    let routes = api::routes((*app).clone(), HttpMetrics::register(registry));
+    let listener = bind("--listen", settings.listen).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");
+    let served = serve(listener, tls, routes, Limits::default(), (*shutdown).clone());
+    tasks.spawn(async move {
+        served.await;
+        Ok(())
+    });
+    Ok(())
+}
+
 /// What the listener shows at first, and the task that replaces it in time.
-pub async fn tls(
-    settings: &Settings,
-    app: &Arc<App>,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<Option<Arc<Tls>>> {
+async fn tls(settings: &Settings, app: &Arc<App>, shutdown: &CancellationToken) -> anyhow::Result<Option<Arc<Tls>>> {
     match &settings.rest_tls {
         RestTls::Plain => Ok(None),
         RestTls::Files(files) => from_files(files.clone(), shutdown.clone()).map(Some),

@@ -8,13 +8,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api;
 use crate::app::App;
 use crate::app::alarm::Alarm;
 use crate::app::anchor::Rollback;
@@ -23,9 +21,9 @@ use crate::config::{DRAIN, Settings};
 use crate::runtime::foundation::{Cluster, Ground};
 use crate::runtime::journal::Journaling;
 use crate::runtime::root_key::Patience;
+use crate::runtime::surroundings::{Surroundings, Tasks, bind};
 use crate::runtime::{anchor, operator, rest, root_key, threads};
 use crate::server::health::{self, Metrics, Readiness};
-use crate::server::metrics::HttpMetrics;
 use crate::server::{Limits, serve};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +32,6 @@ pub enum Mode {
     Cluster,
     /// REST alone.
     Alone,
-}
-
-/// Everything that runs until the end.
-pub type Tasks = JoinSet<anyhow::Result<()>>;
-
-/// What every part is given.
-pub struct Surroundings<'a> {
-    pub settings: &'a Settings,
-    pub app: &'a Arc<App>,
-    pub readiness: &'a Readiness,
-    pub shutdown: &'a CancellationToken,
-    /// What is wrong with the store, if it is older than its anchor.
-    pub rollback: watch::Receiver<Option<Rollback>>,
 }
 
 pub fn run(settings: Settings, mode: Mode) -> anyhow::Result<ExitCode> {
@@ -61,12 +46,7 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     let serving = readiness.part("rest");
     let mut registry = Registry::with_prefix("strongroom");
     let metrics = Metrics::default();
-    let admin = bind("--admin-listen", settings.admin_listen).await?;
-    let routes = health::routes(readiness.clone(), metrics.clone());
-    // From the very start, which may wait for a key service: alive and not ready is not the same as dead. And to
-    // the very end: who watches readiness must see that it is gone.
-    let last = CancellationToken::new();
-    let admin = tokio::spawn(serve(admin, None, routes, Limits::default(), last.clone()));
+    let admin = Admin::start(&settings, &readiness, &metrics).await?;
 
     let cluster = match mode {
         Mode::Cluster => Some(operator::connect(&settings).await?),
@@ -78,22 +58,12 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
         return Ok(());
     }
     let (app, journaling, rollback) = opened?;
-    let tls = rest::tls(&settings, &app, &shutdown).await?;
-    let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
-
+    let surroundings =
+        Surroundings { settings: &settings, app: &app, readiness: &readiness, shutdown: &shutdown, rollback };
     let mut tasks = Tasks::new();
-    let listener = bind("--listen", settings.listen).await?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");
-    let rest = serve(listener, tls, routes, Limits::default(), shutdown.clone());
-    tasks.spawn(async move {
-        rest.await;
-        Ok(())
-    });
+    rest::start(&surroundings, &mut registry, &mut tasks).await?;
     serving.set(true);
     if let Some(cluster) = cluster {
-        let (app, readiness, shutdown) = (&app, &readiness, &shutdown);
-        let surroundings = Surroundings { settings: &settings, app, readiness, shutdown, rollback };
         operator::start(cluster, &surroundings, &mut registry, &mut tasks).await?;
     }
     // Nothing registers after this.
@@ -105,9 +75,30 @@ async fn start(settings: Settings, mode: Mode) -> anyhow::Result<()> {
     shutdown.cancel();
     drain(tasks).await;
     journaling.stop().await;
-    last.cancel();
-    let _ = admin.await;
+    admin.stop().await;
     ended
+}
+
+/// Health and metrics. From the very start, which may wait for a key service: alive and not ready is not the same as
+/// dead. And to the very end: who watches readiness must see that it is gone.
+struct Admin {
+    task: JoinHandle<()>,
+    end: CancellationToken,
+}
+
+impl Admin {
+    async fn start(settings: &Settings, readiness: &Readiness, metrics: &Metrics) -> anyhow::Result<Self> {
+        let listener = bind("--admin-listen", settings.admin_listen).await?;
+        let routes = health::routes(readiness.clone(), metrics.clone());
+        let end = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, None, routes, Limits::default(), end.clone()));
+        Ok(Self { task, end })
+    }
+
+    async fn stop(self) {
+        self.end.cancel();
+        let _ = self.task.await;
+    }
 }
 
 /// The use cases, as soon as the key service lets the data keys out. From then on it is asked now and then.
@@ -154,10 +145,6 @@ async fn end_of(tasks: &mut Tasks, shutdown: &CancellationToken, alarm: &Alarm) 
             Err(panic) => Err(panic.into()),
         },
     }
-}
-
-pub(super) async fn bind(flag: &str, address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{flag} {address}"))
 }
 
 fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -118,10 +118,10 @@ async fn metrics(strongroom: &Strongroom) -> (String, Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_in_as_a_secret_comes_out_nowhere_else() {
-    let _turn = cluster::TURN.lock().await;
-    let town = Town::new().await;
+    let turn = cluster::turn().await;
+    let town = Town::new(turn.cluster).await;
     let mut canaries = Canaries::default();
-    let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+    let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
     strongroom.set("STRONGROOM_LOG_LEVEL", Some("trace"));
     strongroom.start_without_webhook().await;
     let folder = strongroom.data.parent().expect("a folder").to_owned();

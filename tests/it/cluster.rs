@@ -1,13 +1,11 @@
-//! A real etcd and kube-apiserver for this test process: started by the first test that asks, with Strongroom's CRDs
-//! in place, and stopped however the process ends. Each test works in a namespace of its own.
+//! Real control planes for this test process, etcd and kube-apiserver each: started by the first test that asks, with
+//! Strongroom's CRDs in place, and stopped however the process ends. Each test works in a namespace of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,46 +15,94 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Client, Config, ResourceExt};
 use strongroom::k8s::crd::Credential;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 
-/// Held by whoever runs an operator: it looks at every namespace, so one at a time does.
-pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+use crate::guard;
 
-static HOME: OnceLock<PathBuf> = OnceLock::new();
-static CONTROLLERS: OnceLock<()> = OnceLock::new();
-static INSTALLED: OnceCell<()> = OnceCell::const_new();
+static CLUSTERS: [Cluster; 3] = [const { Cluster::new() }; 3];
+/// Where tests without an operator are, beside one another and beside whoever has its turn there.
+pub static SHARED: &Cluster = &CLUSTERS[0];
 
-/// The kubeconfig of the cluster's administrator, for what takes a path.
-pub fn kubeconfig() -> PathBuf {
-    HOME.get_or_init(start).join("state/admin.kubeconfig")
+/// One place for each cluster.
+static TURNS: Semaphore = Semaphore::const_new(CLUSTERS.len());
+static TAKEN: Mutex<[bool; CLUSTERS.len()]> = Mutex::new([false; CLUSTERS.len()]);
+
+/// A cluster for whoever runs an operator: that looks at every namespace, so on each cluster one at a time does.
+pub struct Turn {
+    pub cluster: &'static Cluster,
+    number: usize,
+    _place: SemaphorePermit<'static>,
 }
 
-/// Every request to the API server, a line of JSON each.
-pub fn audit_log() -> PathBuf {
-    HOME.get_or_init(start).join("state/audit.log")
+pub async fn turn() -> Turn {
+    let place = TURNS.acquire().await.expect("never closed");
+    let mut taken = TAKEN.lock().expect("not poisoned");
+    let number = taken.iter().position(|taken| !taken).expect("as many clusters as places");
+    taken[number] = true;
+    Turn { cluster: &CLUSTERS[number], number, _place: place }
 }
 
-/// Adds kube-controller-manager, once: for tests of namespace deletion, garbage collection and default accounts.
-/// Takes a client because the CRDs have to be there before it: it looks for new kinds only now and then.
-pub async fn controllers(_installed: &Client) {
-    let start = || {
-        CONTROLLERS.get_or_init(|| {
-            let answer = script("controllers", HOME.get_or_init(start)).output().expect("tests/cluster/cluster");
-            assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-        });
-    };
-    tokio::task::spawn_blocking(start).await.expect("the controllers start");
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TAKEN.lock().expect("not poisoned")[self.number] = false;
+    }
 }
 
-/// An administrator's client. A client lives on the runtime of the test that made it, so each test makes its own.
-pub async fn client() -> Client {
-    let kubeconfig = tokio::task::spawn_blocking(kubeconfig).await.expect("the cluster starts");
-    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-    let config =
-        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
-    let client = Client::try_from(config).expect("a client");
-    INSTALLED.get_or_init(|| install_crds(client.clone())).await;
-    client
+pub struct Cluster {
+    home: OnceLock<PathBuf>,
+    controllers: OnceLock<()>,
+    installed: OnceCell<()>,
+}
+
+impl Cluster {
+    const fn new() -> Self {
+        Self { home: OnceLock::new(), controllers: OnceLock::new(), installed: OnceCell::const_new() }
+    }
+
+    /// The kubeconfig of the cluster's administrator, for what takes a path.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.home().join("state/admin.kubeconfig")
+    }
+
+    /// Every request to the API server, a line of JSON each.
+    pub fn audit_log(&self) -> PathBuf {
+        self.home().join("state/audit.log")
+    }
+
+    /// Adds kube-controller-manager, once: for tests of namespace deletion, garbage collection and default accounts.
+    /// Takes a client because the CRDs have to be there before it: it looks for new kinds only now and then.
+    pub async fn controllers(&'static self, _installed: &Client) {
+        let start = || {
+            self.controllers.get_or_init(|| {
+                let mut script = Command::new(script());
+                let answer = script.arg("controllers").env("CLUSTER_HOME", self.home()).stdin(Stdio::null()).output();
+                let answer = answer.expect("tests/cluster/cluster");
+                assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+            });
+        };
+        tokio::task::spawn_blocking(start).await.expect("the controllers start");
+    }
+
+    /// An administrator's client. A client lives on the runtime of the test that made it, so each test makes its own.
+    pub async fn client(&'static self) -> Client {
+        self.client_of(|_| ()).await
+    }
+
+    /// One that is somebody else, or calls itself otherwise.
+    pub async fn client_of(&'static self, who: impl FnOnce(&mut Config)) -> Client {
+        let kubeconfig = tokio::task::spawn_blocking(|| self.kubeconfig()).await.expect("the cluster starts");
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+        let options = KubeConfigOptions::default();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
+        let admin = Client::try_from(config.clone()).expect("a client");
+        self.installed.get_or_init(|| install_crds(admin)).await;
+        who(&mut config);
+        Client::try_from(config).expect("a client")
+    }
+
+    fn home(&self) -> &Path {
+        self.home.get_or_init(start)
+    }
 }
 
 /// A new namespace whose name starts with what the test is about.
@@ -85,57 +131,35 @@ async fn install_crds(client: Client) {
 }
 
 fn start() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    const BEGIN: &str = r#"
+        export CLUSTER_HOME="$2"
+        "$1" up < /dev/null > "$2/up.log" 2>&1 && echo up || echo failed
+    "#;
+    const END: &str = r#""$1" down > /dev/null 2>&1; rm -rf "$2""#;
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let project = Path::new(env!("CARGO_MANIFEST_DIR"));
     let shared = std::env::var_os("CLUSTER_HOME").map_or_else(|| project.join("target/cluster"), PathBuf::from);
-    let home = shared.join(format!("test-{}", std::process::id()));
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let home = shared.join(format!("test-{}-{number}", std::process::id()));
     fs::create_dir_all(&home).expect("a folder for the cluster");
-    if !up(&home) {
+    if guard::beside(BEGIN, END, &[script().as_os_str(), home.as_os_str()]) != "up\n" {
         let said = fs::read_to_string(home.join("up.log")).unwrap_or_default();
         panic!("the test cluster does not start: {said}");
     }
     home
 }
 
-/// The script that starts and stops clusters, told which of them.
-fn script(action: &str, home: &Path) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/cluster"));
-    command.arg(action).env("CLUSTER_HOME", home).stdin(Stdio::null());
-    command
-}
-
-/// Starts the cluster from a shell that then reads from a pipe. Only this process has the other end, and never writes:
-/// the pipe ends when this process does, by returning, panicking or SIGKILL alike, and the shell takes the cluster down.
-/// It stands in a process group of its own, so that Ctrl-C on the tests does not end it before it has done so.
-fn up(home: &Path) -> bool {
-    const GUARD: &str = r#"
-        trap : HUP PIPE
-        "$0" up < /dev/null > "$1/up.log" 2>&1 && echo up || echo failed
-        cat > /dev/null
-        "$0" down > /dev/null 2>&1
-        rm -rf "$1"
-    "#;
-    let mut guard = Command::new("sh")
-        .args(["-c", GUARD])
-        .args([script("up", home).get_program(), home.as_os_str()])
-        .env("CLUSTER_HOME", home)
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("sh");
-    let mut answer = String::new();
-    let said = BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut answer);
-    std::mem::forget(guard);
-    said.is_ok() && answer == "up\n"
+/// It starts and stops clusters; the environment tells it which.
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/cluster")
 }
 
 /// What the other tests rely on when they speak of namespaces and of API writes.
 #[tokio::test]
 async fn the_cluster_deletes_a_namespace_with_resources_and_logs_it() {
-    let client = client().await;
-    controllers(&client).await;
+    let client = SHARED.client().await;
+    SHARED.controllers(&client).await;
     let namespace = namespace(&client, "deleted").await;
     let spec = serde_json::json!({"type": "Value", "source": {"stored": {}}});
     let credential = Credential::new("left", serde_json::from_value(spec).expect("a spec"));
@@ -147,7 +171,7 @@ async fn the_cluster_deletes_a_namespace_with_resources_and_logs_it() {
     namespaces.delete(&namespace, &DeleteParams::default()).await.expect("deleted");
     let gone = await_condition(namespaces, &namespace, conditions::is_deleted(&uid));
     tokio::time::timeout(Duration::from_secs(60), gone).await.expect("gone in time").expect("a watch");
-    let log = fs::read_to_string(audit_log()).expect("an audit log");
+    let log = fs::read_to_string(SHARED.audit_log()).expect("an audit log");
     let deleted = |line: &str| line.contains(&namespace) && line.contains("\"verb\":\"delete\"");
     assert!(log.lines().any(deleted), "no deletion of {namespace} in the log");
 }

@@ -183,12 +183,12 @@ async fn recover(strongroom: &mut Strongroom, scene: &Scene) {
 
 #[tokio::test]
 async fn each_value_is_made_once_wherever_the_process_ends() {
-    let _turn = cluster::TURN.lock().await;
-    let client = cluster::client().await;
+    let turn = cluster::turn().await;
+    let client = turn.cluster.client().await;
     let mut crashes = 0;
     for step in STEPS_OF_MAKING {
         let scene = Scene::new(&client, "crash").await;
-        let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+        let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
         // The process makes its own certificates first: those appends are its first four.
         scene.populate().await;
         let mut seen: BTreeMap<String, (String, Value)> = BTreeMap::new();
@@ -221,12 +221,12 @@ async fn each_value_is_made_once_wherever_the_process_ends() {
 
 #[tokio::test]
 async fn a_change_happens_once_wherever_the_process_ends() {
-    let _turn = cluster::TURN.lock().await;
-    let client = cluster::client().await;
+    let turn = cluster::turn().await;
+    let client = turn.cluster.client().await;
     let mut crashes = 0;
     for step in STEPS_OF_CHANGING {
         let scene = Scene::new(&client, "change").await;
-        let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+        let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
         strongroom.start_without_webhook().await;
         scene.populate().await;
         scene.until_ready(&strongroom).await;
@@ -250,12 +250,12 @@ async fn a_change_happens_once_wherever_the_process_ends() {
 
 #[tokio::test]
 async fn a_secret_moves_to_its_new_name_wherever_the_process_ends() {
-    let _turn = cluster::TURN.lock().await;
-    let client = cluster::client().await;
+    let turn = cluster::turn().await;
+    let client = turn.cluster.client().await;
     let mut crashes = 0;
     for step in STEPS_OF_RENAMING {
         let scene = Scene::new(&client, "rename").await;
-        let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+        let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
         strongroom.start_without_webhook().await;
         scene.create::<crd::Credential>("user", json!({"type": "User", "source": {"generate": {}}})).await;
         scene.until_ready(&strongroom).await;

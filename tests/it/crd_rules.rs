@@ -108,7 +108,7 @@ fn nothing(complaints: &[String]) {
 
 #[tokio::test]
 async fn what_a_rule_forbids_is_refused_by_the_name_of_its_field() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let namespace = cluster::namespace(&client, "refused").await;
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     let mut complaints = Vec::new();
@@ -121,7 +121,7 @@ async fn what_a_rule_forbids_is_refused_by_the_name_of_its_field() {
 
 #[tokio::test]
 async fn what_cannot_change_is_refused_by_the_name_of_its_field() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let mut complaints = Vec::new();
     for ChangeRefused { kind, what, before, after, field, says } in changes_refused() {
         let answer = change(&client, &kind, &before, &after).await;
@@ -132,7 +132,7 @@ async fn what_cannot_change_is_refused_by_the_name_of_its_field() {
 
 #[tokio::test]
 async fn what_may_change_is_accepted() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     for ChangeAccepted { kind, what, before, after } in changes_accepted() {
         change(&client, &kind, &before, &after).await.unwrap_or_else(|error| panic!("{kind}: {what}: {error}"));
     }
@@ -155,7 +155,7 @@ fn strict_dry_run() -> PatchParams {
 
 #[tokio::test]
 async fn what_the_guides_show_is_accepted() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let namespace = cluster::namespace(&client, "accepted").await;
     for Accepted { kind, what, spec } in accepted() {
         let api = api(&client, &namespace, &kind);
@@ -166,7 +166,7 @@ async fn what_the_guides_show_is_accepted() {
 
 #[tokio::test]
 async fn every_sample_is_accepted() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let namespace = cluster::namespace(&client, "samples").await;
     let samples = samples();
     assert!(!samples.is_empty());
@@ -196,7 +196,7 @@ fn samples() -> Vec<DynamicObject> {
 
 #[tokio::test]
 async fn a_tag_that_is_there_twice_is_refused_by_apply_too() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let namespace = cluster::namespace(&client, "tags").await;
     let twice = object("Credential", &json!({"type": "Value", "source": {"stored": {}}, "tags": ["a", "a"]}));
     let answer = api(&client, &namespace, "Credential").patch(NAME, &strict_dry_run(), &Patch::Apply(&twice)).await;
@@ -205,7 +205,7 @@ async fn a_tag_that_is_there_twice_is_refused_by_apply_too() {
 
 #[tokio::test]
 async fn what_the_api_server_stores_is_what_was_written() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let namespace = cluster::namespace(&client, "drift").await;
     for Accepted { kind, what, spec } in accepted() {
         let written = object(&kind, &spec);
@@ -218,7 +218,7 @@ async fn what_the_api_server_stores_is_what_was_written() {
 
 #[tokio::test]
 async fn null_is_stored_as_a_field_that_is_left_out() {
-    let client = cluster::client().await;
+    let client = cluster::SHARED.client().await;
     let namespace = cluster::namespace(&client, "null").await;
     let object = object("Credential", &json!({"type": "Value", "source": {"stored": {}}, "enabled": null}));
     let created = api(&client, &namespace, "Credential").create(&PostParams::default(), &object).await;

@@ -1,5 +1,6 @@
-//! Everything in one binary: each further one would link the whole again.
+//! Everything in one binary: each further one would link the whole again. Tests start in the order of their names.
 
+mod admission;
 mod alone;
 mod audit;
 mod backup;
@@ -10,6 +11,7 @@ mod crash;
 mod crashes;
 mod crd_rules;
 mod ground;
+mod guard;
 mod house;
 mod key_file;
 mod kms;
@@ -24,4 +26,3 @@ mod rights;
 mod rollback;
 mod running;
 mod usecases;
-mod webhook;

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, Client, Identity};
@@ -35,9 +36,21 @@ pub fn binary() -> Command {
     command
 }
 
+/// Below the range from which outgoing connections take theirs, and none of them twice: a server may wait for something
+/// else before it listens.
 fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("an address").port())
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 10_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    [(); 3].map(|()| {
+        loop {
+            let next = std::process::id().wrapping_mul(101).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+            let port = u16::try_from(FIRST + next).expect("a port");
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
 
 impl Strongroom {
@@ -228,7 +241,13 @@ impl Drop for Strongroom {
     }
 }
 
-fn plain_client() -> Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().expect("a client")
+/// For HTTP without TLS: reads no root certificates, which takes longer than most answers. Keeps no connection either: the
+/// runtime of one test would end that of another.
+pub fn plain_client() -> &'static Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let builder = Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
+        builder.timeout(Duration::from_secs(5)).build().expect("a client")
+    })
 }

@@ -154,18 +154,18 @@ impl Town {
 
 #[tokio::test]
 async fn everything_together_from_apply_to_each_caller() {
-    let _turn = cluster::TURN.lock().await;
-    let client = cluster::client().await;
+    let turn = cluster::turn().await;
+    let client = turn.cluster.client().await;
     let namespace = cluster::namespace(&client, "running").await;
     let town = Town { client: client.clone(), namespace };
-    let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+    let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
     let hooks = Hooks::install(&client, &town.namespace, strongroom.webhook).await;
     strongroom.set("STRONGROOM_WEBHOOK_CONFIG", Some(&hooks.name));
     strongroom.start().await;
 
     let found = binary()
         .args(["check", "--data-dir", &strongroom.data.display().to_string(), "--webhook-config", &hooks.name])
-        .env("KUBECONFIG", cluster::kubeconfig())
+        .env("KUBECONFIG", turn.cluster.kubeconfig())
         .output()
         .expect("the binary");
     let found = String::from_utf8_lossy(&found.stdout).into_owned();

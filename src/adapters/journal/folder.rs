@@ -3,7 +3,7 @@
 //! A file is written by the process that holds its lock and by nobody else. The owner's right to write
 //! is taken from a file that is over, so that a start need not read those again.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -68,15 +68,6 @@ pub fn list(folder: &Path) -> io::Result<Vec<JournalFile>> {
     Ok(files)
 }
 
-/// Whether a process still writes it. Its lock goes with the process, however that ends.
-pub(super) fn is_live(file: &File) -> io::Result<bool> {
-    match file.try_lock_shared() {
-        Ok(()) => file.unlock().map(|()| false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
 /// Ends of the files that nobody writes and that were not closed: what a crash left behind.
 pub(super) fn left_behind(folder: &Path) -> io::Result<Vec<(JournalFile, End)>> {
     let mut found = Vec::new();
@@ -116,18 +107,5 @@ mod tests {
         let listed = list(folder.path()).unwrap();
         assert_eq!(listed.iter().map(|file| &file.name).collect::<Vec<_>>(), [&early, &late]);
         assert_eq!(listed[0].chain, chain('b'));
-    }
-
-    #[test]
-    fn a_file_is_live_as_long_as_its_writer_has_it_open() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        let writer = File::create(&path).unwrap();
-        writer.lock().unwrap();
-        let other = File::open(&path).unwrap();
-        assert!(is_live(&other).unwrap());
-        drop(writer);
-        assert!(!is_live(&other).unwrap());
-        assert!(File::open(&path).unwrap().try_lock().is_ok(), "asking leaves no lock behind");
     }
 }

@@ -1,10 +1,9 @@
 //! Reading a journal file from its beginning, as far as it was written when it was opened.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 use std::path::Path;
 
-use super::folder::is_live;
 use super::line::{Line, parse};
 use super::own::End;
 use crate::adapters::journal::chain_start;
@@ -101,6 +100,15 @@ fn last_line(text: &[u8]) -> Option<(Position, u64)> {
     None
 }
 
+/// Whether a process still writes it. Its lock goes with the process, however that ends.
+fn is_live(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +158,18 @@ mod tests {
                 assert_eq!(end.position(), Some(Position { number, hash }));
             }
         }
+    }
+
+    #[test]
+    fn a_file_is_live_as_long_as_its_writer_has_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let writer = File::create(&path).unwrap();
+        writer.lock().unwrap();
+        let other = File::open(&path).unwrap();
+        assert!(is_live(&other).unwrap());
+        drop(writer);
+        assert!(!is_live(&other).unwrap());
+        assert!(File::open(&path).unwrap().try_lock().is_ok(), "asking leaves no lock behind");
     }
 }

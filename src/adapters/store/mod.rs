@@ -97,25 +97,22 @@ fn apply_change(tables: &mut impl Tables, books: &mut Books, change: &Change) ->
         }
         Change::Reseal { id, number, was, sealed } => {
             books.require_current(sealed.epoch)?;
-            match tables.reseal(*id, *number, *was, sealed)? {
-                true => Ok(()),
-                false => Err(Conflict::Stale { what: format!("revision {number} of record {id}") }.into()),
-            }
+            let resealed = tables.reseal(*id, *number, *was, sealed)?;
+            require_fresh(resealed, || format!("revision {number} of record {id}"))
         }
         Change::AddKey(key) => {
             books.add_epoch(key.epoch)?;
             if tables.add_key(key)? { Ok(()) } else { Err(epoch_taken(key)) }
         }
         Change::RetireKey { epoch } => {
-            if *epoch == books.epoch()? || tables.is_used(*epoch)? {
-                return Err(Conflict::Stale { what: format!("data key {epoch}, which is in use") }.into());
-            }
+            let unused = *epoch != books.epoch()? && !tables.is_used(*epoch)?;
+            require_fresh(unused, || format!("data key {epoch}, which is in use"))?;
             tables.remove_key(*epoch)
         }
-        Change::RetireRoot { root } => match tables.remove_root(root)? {
-            true => Ok(()),
-            false => Err(Conflict::Stale { what: format!("{root}, without which a data key would be lost,") }.into()),
-        },
+        Change::RetireRoot { root } => {
+            let removed = tables.remove_root(root)?;
+            require_fresh(removed, || format!("{root}, without which a data key would be lost,"))
+        }
         Change::Remark => Ok(()),
         Change::Raise(fence) => books.raise(*fence),
     }
@@ -127,9 +124,7 @@ fn admit(tables: &impl Tables, append: &Append) -> Result<Option<Mac>> {
     let head = &append.row.head;
     require_next(append)?;
     let held = tables.held(head.id)?;
-    if held.map(|held| held.revision) != append.expected {
-        return Err(Conflict::Stale { what: described(head) }.into());
-    }
+    require_fresh(held.map(|held| held.revision) == append.expected, || described(head))?;
     if held.is_some_and(|held| held.class != head.class) {
         return Err(Error::internal(format!("record {} cannot become a {}", head.id, head.class.singular())));
     }
@@ -148,10 +143,13 @@ fn admit(tables: &impl Tables, append: &Append) -> Result<Option<Mac>> {
 
 /// The mark covers everything of a head, so who has it has seen the head as it is.
 fn require_mark(tables: &impl Tables, id: RecordId, was: Mac, what: impl FnOnce() -> String) -> Result<()> {
-    match tables.held(id)? {
-        Some(held) if held.mac == was => Ok(()),
-        _ => Err(Conflict::Stale { what: what() }.into()),
-    }
+    let held = tables.held(id)?;
+    require_fresh(held.is_some_and(|held| held.mac == was), what)
+}
+
+/// Refuses what is not any more as it was seen by whoever asks for the change.
+fn require_fresh(is_fresh: bool, what: impl FnOnce() -> String) -> Result<()> {
+    if is_fresh { Ok(()) } else { Err(Conflict::Stale { what: what() }.into()) }
 }
 
 /// Revisions are dense, so only a mistake of ours gives another number than the next.

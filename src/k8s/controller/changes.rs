@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::elsewhere::Elsewhere;
 use crate::app::records::Changed;
@@ -17,12 +16,12 @@ use crate::k8s::controller::Desk;
 /// How long a value that was written over REST to another process may wait for us to see it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Until shutdown. `elsewhere`: what others write, where there are others.
-pub async fn follow(desk: Arc<Desk>, elsewhere: Option<Elsewhere>, shutdown: CancellationToken) {
+/// Until the end of the term. `elsewhere`: what others write, where there are others.
+pub async fn follow(desk: Arc<Desk>, elsewhere: Option<Elsewhere>) {
     tokio::select! {
         () = here(&desk) => {}
         () = there(&desk, elsewhere) => {}
-        () = shutdown.cancelled() => {}
+        () = desk.term.end.cancelled() => {}
     }
 }
 

@@ -133,11 +133,12 @@ fn visit<'a, K: Managed>(resource: &K, desk: &'a Desk) -> Visit<'a> {
 /// All resources of one kind, in memory: what the controller works on and the webhook reads.
 pub type Shelf<K> = (reflector::Store<K>, reflector::store::Writer<K>);
 
-/// Runs the controller of one kind until shutdown.
-pub async fn run<K: Reconciled>(desk: Arc<Desk>, wakes: Wakes, shelf: Shelf<K>, shutdown: CancellationToken) {
+/// Runs the controller of one kind until the end of the term.
+pub async fn run<K: Reconciled>(desk: Arc<Desk>, wakes: Wakes, shelf: Shelf<K>) {
+    let shutdown = desk.term.end.clone();
     let (reader, writer) = shelf;
     let (one, all) = wakes.streams::<K>();
-    let resources = watch::resources::<K>(desk.clone(), writer, shutdown.clone());
+    let resources = watch::resources::<K>(desk.clone(), writer);
     let end = end(reader.clone(), shutdown.clone());
     Controller::for_stream(resources, reader)
         .with_config(Config::default().concurrency(CONCURRENCY))

@@ -11,7 +11,6 @@ use kube::runtime::watcher::{self, Config, Event, watcher};
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates};
 use kube::{Api, ResourceExt};
 use tokio::sync::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use crate::domain::Result;
 use crate::domain::record::Owner;
@@ -19,12 +18,8 @@ use crate::k8s::controller::backoff::backoff;
 use crate::k8s::controller::{Desk, Reconciled, owner_of};
 
 /// Resources that are new or whose spec changed.
-pub fn resources<K: Reconciled>(
-    desk: Arc<Desk>,
-    writer: Writer<K>,
-    shutdown: CancellationToken,
-) -> impl Stream<Item = watcher::Result<K>> + Send {
-    let registrar = Arc::new(Registrar { desk: desk.clone(), shutdown, listed: Mutex::default() });
+pub fn resources<K: Reconciled>(desk: Arc<Desk>, writer: Writer<K>) -> impl Stream<Item = watcher::Result<K>> + Send {
+    let registrar = Arc::new(Registrar { desk: desk.clone(), listed: Mutex::default() });
     let mut lists = 0;
     watcher(Api::<K>::all(desk.client.clone()), Config::default())
         .default_backoff()
@@ -63,7 +58,6 @@ pub fn forget_history(resource: &mut impl ResourceExt) {
 
 struct Registrar {
     desk: Arc<Desk>,
-    shutdown: CancellationToken,
     /// Who was in the list that is being read.
     listed: Mutex<HashSet<Owner>>,
 }
@@ -126,7 +120,7 @@ impl Registrar {
             tracing::warn!(what, %error, detail = error.detail(), "the store did not take a deletion; trying again");
             tokio::select! {
                 () = tokio::time::sleep(backoff(what, failures).min(PAUSE_MAX)) => {}
-                () = self.shutdown.cancelled() => return None,
+                () = self.desk.term.end.cancelled() => return None,
             }
         }
         None

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::domain::Result;
 use crate::k8s::leader::lease::{Change, Leases, NAME, Record};
 
 /// What was seen last, and since when it has been so.
@@ -21,6 +22,16 @@ struct Sight {
 }
 
 impl Sight {
+    fn of(known: &mut Option<Self>, found: Option<Record>, now: Instant) -> &mut Self {
+        match known {
+            None => known.insert(Self { found, since: now }),
+            Some(sight) => {
+                sight.update(found, now);
+                sight
+            }
+        }
+    }
+
     /// Anything that a holder does shows in the spec; what others do to labels is no sign of its life.
     fn update(&mut self, found: Option<Record>, now: Instant) {
         let spec = |record: &Option<Record>| record.as_ref().map(|record| record.spec.clone());
@@ -49,45 +60,56 @@ pub async fn elected(leases: &Leases, app: &App, shutdown: &CancellationToken) -
     let mut events = watch(leases);
     let mut sight: Option<Sight> = None;
     loop {
-        // A leader that is well is heard of more often than this. The watch may be dead without saying so.
-        let mut wake = Instant::now() + leases.duration.mul_f64(0.6);
-        if let Some(sight) = &sight {
-            wake = wake.min(sight.free_at(&leases.identity, leases.duration));
-        }
         let found = tokio::select! {
-            Some(found) = events.next() => Ok(found),
-            () = tokio::time::sleep_until(wake) => leases.look().await,
+            found = news(leases, &mut events, sight.as_ref()) => found,
             () = shutdown.cancelled() => return None,
         };
         let now = Instant::now();
-        let seen = match (found, &mut sight) {
-            (Ok(found), None) => sight.insert(Sight { found, since: now }),
-            (Ok(found), Some(known)) => {
-                known.update(found, now);
-                known
-            }
-            (Err(error), _) => {
-                tracing::debug!(detail = error.detail(), "the Lease cannot be looked at");
-                pause(leases, shutdown).await;
-                continue;
-            }
+        let taken = match found {
+            Ok(found) => take_if_free(leases, app, Sight::of(&mut sight, found, now), now).await,
+            Err(error) => Err(error),
         };
-        if seen.free_at(&leases.identity, leases.duration) > now {
-            continue;
-        }
-        let epoch = seen.found.as_ref().map_or(0, Record::epoch) + 1;
-        match leases.take(seen.found.as_ref(), epoch, app.now()).await {
-            Ok(Change::Done(record)) => return Some((record, now)),
-            // Look again at once: whoever was faster is its holder now.
-            Ok(Change::Outrun) => {
-                if let Ok(found) = leases.look().await {
-                    seen.update(found, Instant::now());
-                }
-            }
+        match taken {
+            Ok(Some(record)) => return Some((record, now)),
+            Ok(None) => {}
             Err(error) => {
-                tracing::debug!(detail = error.detail(), "the Lease cannot be taken");
+                tracing::debug!(detail = error.detail(), "the Lease cannot be looked at or taken");
                 pause(leases, shutdown).await;
             }
+        }
+    }
+}
+
+/// The Lease when it changes, may be taken, or has not been heard of for too long: a leader that is well is heard of
+/// more often than this, and the watch may be dead without saying so.
+async fn news(
+    leases: &Leases,
+    events: &mut (impl Stream<Item = Option<Record>> + Unpin),
+    sight: Option<&Sight>,
+) -> Result<Option<Record>> {
+    let mut wake = Instant::now() + leases.duration.mul_f64(0.6);
+    if let Some(sight) = sight {
+        wake = wake.min(sight.free_at(&leases.identity, leases.duration));
+    }
+    tokio::select! {
+        Some(found) = events.next() => Ok(found),
+        () = tokio::time::sleep_until(wake) => leases.look().await,
+    }
+}
+
+async fn take_if_free(leases: &Leases, app: &App, seen: &mut Sight, now: Instant) -> Result<Option<Record>> {
+    if seen.free_at(&leases.identity, leases.duration) > now {
+        return Ok(None);
+    }
+    let epoch = seen.found.as_ref().map_or(0, Record::epoch) + 1;
+    match leases.take(seen.found.as_ref(), epoch, app.now()).await? {
+        Change::Done(record) => Ok(Some(record)),
+        Change::Outrun => {
+            // Look again at once: whoever was faster is its holder now.
+            if let Ok(found) = leases.look().await {
+                seen.update(found, Instant::now());
+            }
+            Ok(None)
         }
     }
 }

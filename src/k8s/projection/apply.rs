@@ -5,23 +5,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
-use serde_json::{Map, Value, json};
 
 use crate::app::App;
 use crate::app::step::step;
 use crate::k8s::failure::{Failure, Next, refused};
 use crate::k8s::label;
+use crate::k8s::projection::body::{changed, created};
 use crate::k8s::projection::held::{Held, Place, Projections, manager};
 use crate::k8s::projection::plan::{self, Author, Plan, Reason};
-use crate::k8s::projection::{Item, Projection, Shelf, Sort};
+use crate::k8s::projection::{Projection, Shelf};
 
 /// Without this the answer to a creation would repeat the values.
 const METADATA: HeaderValue = HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
@@ -133,7 +131,7 @@ impl Applier {
     }
 
     async fn create(&self, author: &Author, place: &Place, wish: &Projection) -> Result<Written, Failure> {
-        let body = serde_json::to_vec(&created(author, wish)?).map_err(|error| lost(wish, &error.to_string()))?;
+        let body = created(author, wish)?.to_string().into_bytes();
         let parameters = PostParams { field_manager: Some(manager(&author.owner.kind)), ..PostParams::default() };
         let request = request(place).create(&parameters, body).map(|mut request| {
             request.headers_mut().insert(ACCEPT, METADATA);
@@ -258,75 +256,4 @@ fn foreign(author: &Author, place: &Place, held: Option<&Held>) -> Failure {
         ),
     };
     Failure::wait("ForeignObject", message)
-}
-
-/// Only the Secret had these values, and it is gone or changed since we looked.
-fn lost(wish: &Projection, why: &str) -> Failure {
-    let failure = Failure::new(Next::Retry, "Contended", format!("{} changed meanwhile", wish.what()));
-    Failure { detail: Some(why.to_owned()), ..failure }
-}
-
-fn created(author: &Author, wish: &Projection) -> Result<Value, Failure> {
-    let mut metadata = described(author, wish);
-    metadata.insert("name".into(), json!(wish.name));
-    metadata.insert("namespace".into(), json!(author.owner.namespace));
-    metadata.insert("ownerReferences".into(), json!(plan::own_reference(author).into_iter().collect::<Vec<_>>()));
-    let mut body = json!({
-        "apiVersion": "v1",
-        "kind": wish.sort.shelf().kind(),
-        "metadata": metadata,
-        "data": data(wish)?,
-    });
-    if let Sort::Secret(secret_type) = wish.sort {
-        body["type"] = json!(secret_type);
-    }
-    Ok(body)
-}
-
-fn changed(author: &Author, wish: &Projection, held: &Held, reason: Reason) -> Result<Value, Failure> {
-    let mut metadata = described(author, wish);
-    metadata.insert("uid".into(), json!(held.uid));
-    metadata.insert("resourceVersion".into(), json!(held.resource_version));
-    let references = plan::references(held, author);
-    if references != held.references {
-        metadata.insert("ownerReferences".into(), json!(references));
-    }
-    if held.adopt.is_some() {
-        metadata["annotations"][label::ADOPT] = Value::Null;
-    }
-    let mut body = json!({"metadata": metadata});
-    if reason.writes_values() {
-        let mut data = data(wish)?;
-        let unwanted = held.our_keys.union(&held.other_keys).filter(|key| !wish.content.keys.contains(*key));
-        data.extend(unwanted.map(|key| (key.clone(), Value::Null)));
-        body["data"] = Value::Object(data);
-        match wish.sort {
-            Sort::Secret(secret_type) => body["type"] = json!(secret_type),
-            Sort::ConfigMap => body["binaryData"] = Value::Null,
-        }
-    }
-    Ok(body)
-}
-
-/// Labels and annotations of a projection.
-fn described(author: &Author, wish: &Projection) -> Map<String, Value> {
-    let labels = json!({label::KIND: author.owner.kind, label::MANAGED_BY: label::STRONGROOM});
-    let mut annotations = json!({
-        label::OWNER: author.owner.name,
-        label::REVISION: wish.revision.to_string(),
-        label::CONTENT: wish.content.word,
-    });
-    if let Some(mark) = &wish.mark {
-        annotations[label::MARK] = json!(mark);
-    }
-    Map::from_iter([("labels".to_owned(), labels), ("annotations".to_owned(), annotations)])
-}
-
-fn data(wish: &Projection) -> Result<Map<String, Value>, Failure> {
-    let items = wish.content.items.as_ref().ok_or_else(|| lost(wish, "its values are in no other place"))?;
-    let text = |item: &Item| match wish.sort {
-        Sort::Secret(_) => STANDARD.encode(item.value.expose()),
-        Sort::ConfigMap => item.value.expose().to_owned(),
-    };
-    Ok(items.iter().map(|item| (item.key.clone(), Value::String(text(item)))).collect())
 }

@@ -3,6 +3,7 @@
 //! (docs/decisions/0010-projections-by-create-and-guarded-patch.md)
 
 pub mod apply;
+mod body;
 pub mod held;
 pub mod plan;
 pub mod watch;

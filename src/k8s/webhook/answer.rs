@@ -16,7 +16,6 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::inject::{Delivered, inject};
-use super::routes::Known;
 use super::validate::{Others, Validated, refusals};
 use super::wish::{self, SERVICES, Wish, annotation};
 use super::{Refusal, shown};
@@ -26,6 +25,15 @@ use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, GROUP,
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// How long a resource waits for the one in its way to be known as deleted.
 const CATCH_UP_ON_OTHERS: Duration = Duration::from_millis(300);
+
+/// What the webhook knows of the cluster: filled by whichever watches run.
+#[derive(Clone)]
+pub struct Known {
+    pub credentials: Store<Credential>,
+    pub services: Store<Service>,
+    pub authorities: Store<CertificateAuthority>,
+    pub clients: Store<ClientCredential>,
+}
 
 pub enum Answer {
     /// What the request leaves open is not our business.

@@ -6,8 +6,10 @@ use json_patch::Patch;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::wish::{CONTAINERS, INJECT_AS, INJECTED, SERVICES, Way, Wish, annotation};
-use super::{Refusal, shown, volumes};
+use super::place::{list, places};
+use super::volumes::{self, Source};
+use super::wish::{INJECT_AS, INJECTED, SERVICES, Way, Wish, annotation};
+use super::{Refusal, shown};
 use crate::k8s::crd::{Managed, Service};
 
 /// What is known of a Service that a pod names.
@@ -24,25 +26,6 @@ impl From<&Service> for Delivered {
     fn from(service: &Service) -> Self {
         let keys = super::settled_status(service).map_or_else(Vec::new, |status| status.keys.clone());
         Self { service: service.name_any(), secret: service.secret_name(), keys }
-    }
-}
-
-/// A Service with the Secret that holds it.
-pub(super) struct Source<'a> {
-    pub service: &'a str,
-    pub secret: &'a str,
-}
-
-/// One of the pod's containers that receive.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    list: &'static str,
-    index: usize,
-}
-
-impl Place {
-    pub(super) fn find(self, spec: &mut Map<String, Value>) -> Option<&mut Map<String, Value>> {
-        spec.get_mut(self.list)?.get_mut(self.index)?.as_object_mut()
     }
 }
 
@@ -82,26 +65,6 @@ fn source(of: &Delivered) -> Result<Source<'_>, Refusal> {
     Ok(Source { service, secret })
 }
 
-/// Containers and init containers in the pod's order, with their names.
-fn places(spec: &Map<String, Value>, wanted: Option<&[String]>) -> Result<Vec<(Place, String)>, Refusal> {
-    let mut all = Vec::new();
-    for list in ["initContainers", "containers"] {
-        let containers = spec.get(list).and_then(Value::as_array);
-        for (index, container) in containers.into_iter().flatten().enumerate() {
-            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-            all.push((Place { list, index }, name.to_owned()));
-        }
-    }
-    let Some(wanted) = wanted else { return Ok(all) };
-    if let Some(unknown) = wanted.iter().find(|wanted| all.iter().all(|(_, name)| name != *wanted)) {
-        let has = all.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(", ");
-        let why = format!("this pod has no container {}: write one or more of {has}", shown(unknown));
-        return Err(Refusal::new(annotation(CONTAINERS), why));
-    }
-    all.retain(|(_, name)| wanted.contains(name));
-    Ok(all)
-}
-
 /// In an environment the later of two equal names hides the earlier: the user name of one credential would stand beside
 /// the password of another, and nobody would be told.
 fn require_distinct_keys(services: &[Delivered]) -> Result<(), Refusal> {
@@ -133,15 +96,6 @@ fn add_environment(container: &mut Map<String, Value>, secret: &str) {
         // Not optional: a container that asked for its credentials waits for them.
         sources.push(json!({"secretRef": {"name": secret, "optional": false}}));
     }
-}
-
-/// The list of this name, made where there is none.
-pub(super) fn list<'a>(of: &'a mut Map<String, Value>, name: &str) -> &'a mut Vec<Value> {
-    let value = of.entry(name).or_insert(Value::Null);
-    if !value.is_array() {
-        *value = Value::Array(Vec::new());
-    }
-    value.as_array_mut().expect("made an array above")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod bundle;
 pub mod certificate;
 mod configuration;
 pub mod inject;
+mod place;
 pub mod routes;
 pub mod validate;
 mod volumes;
@@ -18,8 +19,9 @@ use std::fmt;
 use crate::k8s::crd::Managed;
 
 pub use admissions::Admissions;
+pub use answer::Known;
 pub use certificate::{Callbacks, Keeper, Options, Readiness};
-pub use routes::{Known, limits, routes};
+pub use routes::{limits, routes};
 
 /// Why an object is not admitted, in the form in which the API server itself complains about fields.
 #[derive(Clone, Debug, PartialEq, Eq)]

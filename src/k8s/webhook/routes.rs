@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use kube::core::DynamicObject;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
-use kube_runtime::reflector::Store;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tracing::info;
@@ -22,19 +21,9 @@ use warp::{Filter, Rejection, Reply};
 use zeroize::Zeroizing;
 
 use super::admissions::Admissions;
-use super::answer::{self, Answer};
-use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
+use super::answer::{self, Answer, Known};
 use crate::server::body::{self, Unread};
 use crate::server::listen::Limits;
-
-/// What the webhook knows of the cluster: filled by whichever watches run.
-#[derive(Clone)]
-pub struct Known {
-    pub credentials: Store<Credential>,
-    pub services: Store<Service>,
-    pub authorities: Store<CertificateAuthority>,
-    pub clients: Store<ClientCredential>,
-}
 
 /// What the webhook's listener bears. A review of an update holds an object twice, and the API server takes objects of
 /// up to 3 MiB. It waits for an answer for three seconds (`timeoutSeconds`), so that a later one is of no use.

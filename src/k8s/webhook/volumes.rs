@@ -3,8 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::Refusal;
-use super::inject::{Place, Source, list};
+use super::place::{Place, list};
 use super::wish::{MOUNT_PATH, annotation};
+
+/// A Service with the Secret that holds it.
+pub(super) struct Source<'a> {
+    pub service: &'a str,
+    pub secret: &'a str,
+}
 
 /// Mounts each Service at `<folder>/<service>`.
 pub(super) fn mount(

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::walk::{Findings, Walk};
-use crate::adapters::journal::{Anchor, End, JournalFile, Own, Piece, Reading, Stage, chain_start, list};
+use crate::adapters::journal::{Anchor, End, JournalFile, Line, Own, Piece, Reading, Stage, chain_start, list};
 use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;
 use crate::domain::Error;
@@ -65,8 +65,7 @@ pub fn check(
             count.remarks.push(format!("journal {name} is from before the store was restored, and not here"));
             continue;
         }
-        let last = of_file.positions.last_key_value().map_or(0, |(number, _)| *number);
-        findings.add(format!("journal {name} is gone, with at least {last} records"));
+        findings.add(format!("journal {name} is gone, with at least {} records", of_file.last()));
     }
     check_ends(&walked, findings, &mut count.remarks);
     Ok(count)
@@ -82,6 +81,13 @@ struct Expected {
 struct OfFile {
     positions: BTreeMap<u64, [u8; 32]>,
     closed: Option<u64>,
+}
+
+impl OfFile {
+    /// The number of the last record that there must be.
+    fn last(&self) -> u64 {
+        self.positions.last_key_value().map_or(0, |(number, _)| *number)
+    }
 }
 
 impl Expected {
@@ -102,74 +108,101 @@ impl Expected {
 
 fn walk(
     file: JournalFile,
-    mut expected: OfFile,
+    expected: OfFile,
     keyring: &Keyring,
     findings: &mut Findings,
     progress: &mut dyn FnMut(u64),
 ) -> io::Result<Walked> {
-    let anchored_to = expected.positions.last_key_value().map_or(0, |(number, _)| *number);
     let mut reading = Reading::open(&file.path)?;
-    let writable = std::fs::metadata(&file.path)?.mode() & 0o200 != 0;
-    let mut walk = Walk::from(chain_start(&file.chain));
-    let mut one = Walked {
-        end: walk.position(),
-        torn: 0,
-        strange: false,
-        live: reading.is_live(),
-        writable,
-        closed: false,
-        sealed: 0,
-        retired: None,
-        after: Vec::new(),
-        file,
-    };
-    let mut odd: Vec<String> = Vec::new();
-    let mut strange = 0;
+    let mut path = Along::new(file, &reading, expected)?;
     while let Some(piece) = reading.next_piece()? {
-        let Piece::Line(line) = piece else {
-            strange += 1;
-            continue;
-        };
-        if std::mem::take(&mut strange) > 0 {
-            odd.push(format!("what stands before record {} is no line of a journal", line.claimed.number));
+        match piece {
+            Piece::Strange => path.walked.strange = true,
+            Piece::Line(line) => {
+                let number = line.claimed.number;
+                path.step(line, keyring);
+                if number % 65_536 == 0 {
+                    progress(number);
+                }
+            }
         }
-        let above = walk.position();
+    }
+    Ok(path.end(reading.torn(), findings))
+}
+
+/// On the way through a file.
+struct Along {
+    walk: Walk,
+    walked: Walked,
+    /// What anchors say of what is still ahead.
+    expected: OfFile,
+    anchored_to: u64,
+    odd: Vec<String>,
+}
+
+impl Along {
+    fn new(file: JournalFile, reading: &Reading, expected: OfFile) -> io::Result<Self> {
+        let walk = Walk::from(chain_start(&file.chain));
+        let walked = Walked {
+            end: walk.position(),
+            torn: 0,
+            strange: false,
+            live: reading.is_live(),
+            writable: std::fs::metadata(&file.path)?.mode() & 0o200 != 0,
+            closed: false,
+            sealed: 0,
+            retired: None,
+            after: Vec::new(),
+            file,
+        };
+        Ok(Self { walk, walked, anchored_to: expected.last(), expected, odd: Vec::new() })
+    }
+
+    fn step(&mut self, line: Line, keyring: &Keyring) {
+        let number = line.claimed.number;
+        if std::mem::take(&mut self.walked.strange) {
+            self.odd.push(format!("what stands before record {number} is no line of a journal"));
+        }
+        let above = self.walk.position();
         let note = Note::stored(line.note);
-        let stepped = walk.step(line.claimed, &note);
+        let stepped = self.walk.step(line.claimed, &note);
         let in_order = stepped.is_ok();
-        odd.extend(stepped.err());
-        if one.closed {
-            odd.push(format!("record {} stands behind the end", line.claimed.number));
+        self.odd.extend(stepped.err());
+        if self.walked.closed {
+            self.odd.push(format!("record {number} stands behind the end"));
         }
         if let Some(own) = Own::parse(note.as_str()).filter(|_| in_order) {
             match own {
-                Ok(own) => one.take(&own, &above, keyring, &mut odd),
-                Err(error) => odd.push(format!("record {} is no record of a journal: {error}", line.claimed.number)),
+                Ok(own) => self.walked.take(&own, &above, keyring, &mut self.odd),
+                Err(error) => self.odd.push(format!("record {number} is no record of a journal: {error}")),
             }
         } else if above.number == 0 && in_order {
-            odd.push("it does not begin with its opening".into());
+            self.odd.push("it does not begin with its opening".into());
         }
-        if expected.positions.remove(&line.claimed.number).is_some_and(|hash| hash != line.claimed.hash) && in_order {
-            odd.push(format!("record {} is another than the chain of writes was told of", line.claimed.number));
-        }
-        if line.claimed.number % 65_536 == 0 {
-            progress(line.claimed.number);
+        if self.expected.positions.remove(&number).is_some_and(|hash| hash != line.claimed.hash) && in_order {
+            self.odd.push(format!("record {number} is another than the chain of writes was told of"));
         }
     }
-    (one.end, one.torn, one.strange) = (walk.position(), reading.torn(), strange > 0);
-    if let Some((number, _)) = expected.positions.last_key_value() {
-        odd.push(format!("it is cut: it ends with record {} and went on to {number} or beyond", one.end.number));
+
+    /// What only the end shows.
+    fn end(self, torn: u64, findings: &mut Findings) -> Walked {
+        let Self { walk, walked, expected, anchored_to, mut odd } = self;
+        let walked = Walked { end: walk.position(), torn, ..walked };
+        let last = walked.end.number;
+        if !expected.positions.is_empty() {
+            odd.push(format!("it is cut: it ends with record {last} and went on to {} or beyond", expected.last()));
+        }
+        if let Some(closed) = expected.closed.filter(|closed| *closed < last && !walked.closed) {
+            odd.push(format!("it goes on behind its end, record {closed}"));
+        }
+        if let Some(number) = walked.retired.filter(|number| *number > anchored_to) {
+            odd.push(format!("the seal in record {number} is under a key that is not there"));
+        }
+        for said in odd {
+            findings.add(format!("journal {}: {said}", walked.file.name));
+        }
+        walked
     }
-    if expected.closed.is_some_and(|closed| closed < one.end.number) && !one.closed {
-        odd.push(format!("it goes on behind its end, record {}", expected.closed.unwrap_or_default()));
-    }
-    if let Some(number) = one.retired.filter(|number| *number > anchored_to) {
-        odd.push(format!("the seal in record {number} is under a key that is not there"));
-    }
-    for said in odd {
-        findings.add(format!("journal {}: {said}", one.file.name));
-    }
-    Ok(one)
 }
 
 impl Walked {

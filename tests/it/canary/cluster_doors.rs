@@ -15,7 +15,7 @@ use strongroom::k8s::crd::{CertificateAuthority, ClientCredential, Credential, M
 
 use super::Canaries;
 use super::rest_doors::Street;
-use crate::cluster;
+use crate::cluster::{self, Cluster};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,8 +25,8 @@ pub struct Town {
 }
 
 impl Town {
-    pub async fn new() -> Self {
-        let client = cluster::client().await;
+    pub async fn new(cluster: &'static Cluster) -> Self {
+        let client = cluster.client().await;
         let namespace = cluster::namespace(&client, "canary").await;
         Self { client, namespace }
     }

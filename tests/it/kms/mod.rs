@@ -9,7 +9,7 @@ mod trouble;
 
 use std::time::Duration;
 
-use crate::process::Strongroom;
+use crate::process::{Strongroom, plain_client};
 use moto::Moto;
 use proxy::Proxy;
 
@@ -50,7 +50,7 @@ impl Kms {
 /// What the admin listener's page says.
 async fn page(strongroom: &Strongroom, page: &str) -> Option<(u16, String)> {
     let url = format!("http://127.0.0.1:{}/{page}", strongroom.admin);
-    let answer = reqwest::Client::builder().no_proxy().build().expect("a client").get(url).send().await.ok()?;
+    let answer = plain_client().get(url).send().await.ok()?;
     Some((answer.status().as_u16(), answer.text().await.ok()?))
 }
 

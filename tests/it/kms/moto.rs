@@ -2,13 +2,13 @@
 //! made and changed here as their owner would, past the proxy and uncounted.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
+
+use crate::guard;
+use crate::process::plain_client;
 
 pub const REGION: &str = "eu-west-1";
 
@@ -32,7 +32,7 @@ impl Moto {
     /// What KMS answers to one action.
     pub async fn ask(&self, action: &str, body: Value) -> Value {
         let scope = format!("AWS4-HMAC-SHA256 Credential=AKIA/20260101/{REGION}/kms/aws4_request");
-        let request = reqwest::Client::builder().no_proxy().build().expect("a client").post(&self.url);
+        let request = plain_client().post(&self.url);
         let request = request
             .header("x-amz-target", format!("TrentService.{action}"))
             .header("content-type", "application/x-amz-json-1.1")
@@ -62,33 +62,17 @@ fn peers() -> PathBuf {
 }
 
 fn start() -> String {
-    // moto runs under a shell that reads from a pipe that only this process has the other end of: the pipe ends when
-    // this process does, whichever way, and the shell ends moto. Ctrl-C on the tests is not for that shell.
-    const GUARD: &str = r#"
-        trap : HUP PIPE
-        "$0" -H 127.0.0.1 -p 0 < /dev/null > "$1/log" 2>&1 &
-        until grep -q 'Running on' "$1/log" || ! kill -0 $! 2> /dev/null; do sleep 0.1; done
-        sed -n 's/.*Running on \(http[^ ]*\).*/\1/p' "$1/log" | head -n 1
-        cat > /dev/null
-        kill $!
-        rm -rf "$1"
+    const BEGIN: &str = r#"
+        "$1" -H 127.0.0.1 -p 0 < /dev/null > "$2/log" 2>&1 &
+        until grep -q 'Running on' "$2/log" || ! kill -0 $! 2> /dev/null; do sleep 0.1; done
+        sed -n 's/.*Running on \(http[^ ]*\).*/\1/p' "$2/log" | head -n 1
     "#;
+    const END: &str = r#"kill $!; rm -rf "$2""#;
     let program = peers().join("bin/moto_server");
     assert!(program.exists(), "{} is missing: run tests/peers/peers kms", program.display());
     let home = peers().join(format!("moto-{}", std::process::id()));
     fs::create_dir_all(&home).expect("a folder for moto");
-    let mut guard = Command::new("sh")
-        .args(["-c", GUARD])
-        .args([&program, &home])
-        .process_group(0)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("sh");
-    let mut url = String::new();
-    BufReader::new(guard.stdout.take().expect("piped")).read_line(&mut url).expect("a line");
-    std::mem::forget(guard);
+    let url = guard::beside(BEGIN, END, &[program.as_os_str(), home.as_os_str()]);
     let said = fs::read_to_string(home.join("log")).unwrap_or_default();
     assert!(url.starts_with("http://127.0.0.1:"), "moto does not start: {said}");
     url.trim().to_owned()

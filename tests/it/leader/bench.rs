@@ -1,5 +1,6 @@
 //! Real processes that stand for election, on one store and the real API server.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -19,24 +20,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Bench {
     pub client: Client,
     pub namespace: String,
-    _turn: tokio::sync::MutexGuard<'static, ()>,
+    turn: cluster::Turn,
 }
 
 impl Bench {
     pub async fn new(about: &str) -> Self {
-        let turn = cluster::TURN.lock().await;
-        let client = cluster::client().await;
+        let turn = cluster::turn().await;
+        let client = turn.cluster.client().await;
         let namespace = cluster::namespace(&client, about).await;
-        Self { client, namespace, _turn: turn }
+        Self { client, namespace, turn }
     }
 
     /// One that stands for election, with leases of this length; not started yet.
     pub fn candidate(&self, lease: &str) -> Strongroom {
-        let mut process = Strongroom::new(Some(&cluster::kubeconfig()));
+        let mut process = Strongroom::new(Some(&self.kubeconfig()));
         process.set("STRONGROOM_LEADER_ELECTION", Some("on"));
         process.set("STRONGROOM_LEASE_NAMESPACE", Some(&self.namespace));
         process.set("STRONGROOM_LEASE_DURATION", Some(lease));
         process
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.turn.cluster.kubeconfig()
     }
 
     pub async fn lease(&self) -> Option<LeaseSpec> {
@@ -89,6 +94,12 @@ impl Bench {
     pub async fn until_ready(&self, name: &str, process: &Strongroom) {
         until("Ready", process, async || self.is_ready(name).await).await;
     }
+}
+
+/// Starts it, and waits until it leads.
+pub async fn lead(process: &mut Strongroom) {
+    process.start_without_webhook().await;
+    until("it leads", process, async || process.leads().await).await;
 }
 
 /// Looks until it is so; says how long that took.

@@ -10,8 +10,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::bench::{Bench, until};
-use crate::cluster;
+use super::bench::{Bench, lead, until};
 
 /// A term ends by itself after two thirds of it; the rest is for a busy machine to show it.
 const LEASE: Duration = Duration::from_secs(12);
@@ -67,8 +66,8 @@ async fn carry(mut here: TcpStream, server: String, mut ways: watch::Receiver<Wa
 }
 
 /// The administrator's kubeconfig, by way of the road; and where the server is.
-fn detour(address: Option<SocketAddr>) -> (String, String) {
-    let text = std::fs::read_to_string(cluster::kubeconfig()).expect("a kubeconfig");
+fn detour(bench: &Bench, address: Option<SocketAddr>) -> (String, String) {
+    let text = std::fs::read_to_string(bench.kubeconfig()).expect("a kubeconfig");
     let after = text.split("https://").nth(1).expect("a server");
     let server: String = after.chars().take_while(|c| !c.is_whitespace() && *c != '"').collect();
     let by = address.map_or_else(|| server.clone(), |address| address.to_string());
@@ -77,14 +76,13 @@ fn detour(address: Option<SocketAddr>) -> (String, String) {
 
 async fn survives(away: Way) {
     let bench = Bench::new("outage").await;
-    let road = Road::to(detour(None).1).await;
+    let road = Road::to(detour(&bench, None).1).await;
     let dir = tempfile::tempdir().expect("a folder");
     let kubeconfig = dir.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, detour(Some(road.address)).0).expect("written");
+    std::fs::write(&kubeconfig, detour(&bench, Some(road.address)).0).expect("written");
     let mut process = bench.candidate(&format!("{}s", LEASE.as_secs()));
     process.set("KUBECONFIG", Some(kubeconfig.to_str().expect("a path")));
-    process.start_without_webhook().await;
-    until("it leads", &process, async || process.leads().await).await;
+    lead(&mut process).await;
     bench.create("before").await;
     bench.until_ready("before", &process).await;
     let (epoch, id) = (bench.epoch().await, process.id());

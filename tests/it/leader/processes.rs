@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::bench::{Bench, until};
+use super::bench::{Bench, lead, until};
 use crate::process::Strongroom;
 
 const ROUNDS: usize = 3;
@@ -24,8 +24,7 @@ fn records(process: &Strongroom, name: &str) -> i64 {
 async fn hold(bench: &Bench, first: &mut Strongroom, name: &str) -> Strongroom {
     for _ in 0..5 {
         first.set("FAILPOINTS", Some("store.append=1*sleep(7000)"));
-        first.start_without_webhook().await;
-        until("the first leads", first, async || first.leads().await).await;
+        lead(first).await;
         let mut second = first.beside();
         second.set("FAILPOINTS", None);
         second.start_without_webhook().await;
@@ -49,8 +48,7 @@ async fn a_leader_that_was_stopped_past_its_lease_writes_nothing() {
     let bench = Bench::new("stopped").await;
     let mut first = bench.candidate("5s");
     // What earlier tests left in the cluster is in the store before anything is held.
-    first.start_without_webhook().await;
-    until("the first leads", &first, async || first.leads().await).await;
+    lead(&mut first).await;
     bench.create("warm").await;
     bench.until_ready("warm", &first).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -91,8 +89,7 @@ async fn a_leader_that_was_stopped_past_its_lease_writes_nothing() {
 async fn a_leader_that_ends_is_followed_at_once_and_one_that_is_killed_after_its_lease() {
     let bench = Bench::new("ended").await;
     let mut first = bench.candidate("15s");
-    first.start_without_webhook().await;
-    until("the first leads", &first, async || first.leads().await).await;
+    lead(&mut first).await;
     assert_eq!(bench.epoch().await, 1);
     let mut second = first.beside();
     second.start_without_webhook().await;
@@ -125,8 +122,7 @@ async fn a_leader_that_ends_is_followed_at_once_and_one_that_is_killed_after_its
 async fn a_value_that_is_written_to_a_follower_reaches_its_secret() {
     let bench = Bench::new("told").await;
     let mut first = bench.candidate("15s");
-    first.start_without_webhook().await;
-    until("the first leads", &first, async || first.leads().await).await;
+    lead(&mut first).await;
     let mut second = first.beside();
     second.start_without_webhook().await;
     bench.create_stored("mail").await;
@@ -154,13 +150,11 @@ async fn a_lease_that_was_deleted_goes_on_after_the_stores_fence() {
     let bench = Bench::new("deleted-lease").await;
     let mut process = bench.candidate("3s");
     for epoch in 1..=3 {
-        process.start_without_webhook().await;
-        until("it leads", &process, async || process.leads().await).await;
+        lead(&mut process).await;
         assert_eq!(bench.epoch().await, epoch);
         assert!(process.stop().await.success());
     }
-    process.start_without_webhook().await;
-    until("it leads", &process, async || process.leads().await).await;
+    lead(&mut process).await;
     bench.delete_lease().await;
     until("a new Lease", &process, async || bench.lease().await.is_some_and(|it| it.lease_transitions == Some(5)))
         .await;

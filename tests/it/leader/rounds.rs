@@ -10,8 +10,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::api::PostParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use prometheus_client::metrics::gauge::Gauge;
 use strongroom::adapters::store::SqliteStore;
 use strongroom::adapters::system::SystemClock;
@@ -26,7 +25,7 @@ use strongroom::k8s::leader::{Election, Options, Term};
 use strongroom::k8s::rights::LEADING;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster;
+use crate::cluster::{self, Cluster};
 use crate::ground::parts;
 
 const LANES: usize = 10;
@@ -142,7 +141,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(name: String, namespace: String, data: PathBuf) -> Self {
+    fn start(cluster: &'static Cluster, name: String, namespace: String, data: PathBuf) -> Self {
         let (desk, end) = (Arc::new(Desk::default()), CancellationToken::new());
         let (at, stop) = (desk.clone(), end.clone());
         let thread = thread::spawn(move || {
@@ -150,7 +149,8 @@ impl Process {
             runtime.block_on(async {
                 let app = Arc::new(app(&data, at).await);
                 let options = Options { namespace: namespace.clone(), identity: name.clone(), lease: LEASE };
-                let election = Election::new(&limited(&namespace).await, options, app.clone(), Gauge::default());
+                let election =
+                    Election::new(&limited(cluster, &namespace).await, options, app.clone(), Gauge::default());
                 election.run(|term| work(app.clone(), name.clone(), term), || (), stop).await.expect("a clean end");
             });
         });
@@ -185,12 +185,9 @@ fn account(namespace: &str) -> String {
 }
 
 /// With the rights that the chart grants for the Lease, and no other.
-async fn limited(namespace: &str) -> Client {
-    let kubeconfig = Kubeconfig::read_from(cluster::kubeconfig()).expect("a kubeconfig");
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
-    config.auth_info.impersonate = Some(account(namespace));
-    Client::try_from(config).expect("a client")
+async fn limited(cluster: &'static Cluster, namespace: &str) -> Client {
+    let account = account(namespace);
+    cluster.client_of(|config| config.auth_info.impersonate = Some(account)).await
 }
 
 async fn grant(client: &Client, namespace: &str) {
@@ -255,9 +252,9 @@ fn check(answers: &[Vec<(Fence, Answer)>; 2]) {
 }
 
 /// The times that takeovers took, and how many writes were refused.
-fn lane(namespace: String) -> (Vec<Duration>, usize) {
+fn lane(cluster: &'static Cluster, namespace: String) -> (Vec<Duration>, usize) {
     let dir = tempfile::tempdir().expect("a folder");
-    let start = |name: &str| Process::start(name.to_owned(), namespace.clone(), dir.path().to_owned());
+    let start = |name: &str| Process::start(cluster, name.to_owned(), namespace.clone(), dir.path().to_owned());
     let first = start("first");
     first.desk.until("the first writes", |state| (!state.answers.is_empty()).then_some(()));
     let processes = [first, start("second")];
@@ -278,14 +275,15 @@ fn lane(namespace: String) -> (Vec<Duration>, usize) {
 
 #[tokio::test]
 async fn in_a_hundred_rounds_no_stopped_leader_writes_after_another_has_taken_over() {
-    // Alone, so that no round waits for a processor.
-    let _turn = cluster::TURN.lock().await;
-    let client = cluster::client().await;
+    // The only one on its cluster, so that no round waits for another operator.
+    let turn = cluster::turn().await;
+    let cluster = turn.cluster;
+    let client = cluster.client().await;
     let mut lanes = Vec::new();
     for _ in 0..LANES {
         let namespace = cluster::namespace(&client, "rounds").await;
         grant(&client, &namespace).await;
-        lanes.push(tokio::task::spawn_blocking(move || lane(namespace)));
+        lanes.push(tokio::task::spawn_blocking(move || lane(cluster, namespace)));
     }
     let (mut took, mut refused) = (Vec::new(), 0);
     for lane in lanes {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster;
+use crate::cluster::Cluster;
 
 pub const AGENT: &str = "strongroom-operator-under-test";
 
@@ -17,16 +17,17 @@ pub struct Asked {
 }
 
 /// Everything in one namespace; with an empty name, what went to all of them.
-pub fn asked(namespace: &str) -> Vec<Asked> {
-    let log = std::fs::read_to_string(cluster::audit_log()).expect("an audit log");
+pub fn asked(cluster: &Cluster, namespace: &str) -> Vec<Asked> {
+    let log = std::fs::read_to_string(cluster.audit_log()).expect("an audit log");
     let lines = log.lines().filter(|line| line.contains(AGENT));
     let entries = lines.filter_map(|line| serde_json::from_str::<Value>(line).ok());
     entries.filter(|entry| text(&entry["objectRef"]["namespace"]) == namespace).map(|entry| read(&entry)).collect()
 }
 
-pub fn writes(namespace: &str) -> Vec<Asked> {
-    let writes = |it: &Asked| ["create", "patch", "update", "delete"].contains(&it.verb.as_str());
-    asked(namespace).into_iter().filter(writes).collect()
+impl Asked {
+    pub fn is_write(&self) -> bool {
+        ["create", "patch", "update", "delete"].contains(&self.verb.as_str())
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -7,7 +7,6 @@ use strongroom::domain::name::Path;
 use strongroom::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
 
 use super::operator::{Ground, Operator, data, eventually};
-use crate::cluster;
 
 fn user() -> serde_json::Value {
     json!({"type": "User", "source": {"generate": {}}})
@@ -70,7 +69,7 @@ async fn a_deletion_that_nobody_saw_is_found_at_the_next_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_with_fifty_resources_goes() {
     let ground = Ground::new("fifty").await;
-    cluster::controllers(&ground.client).await;
+    ground.cluster().controllers(&ground.client).await;
     let operator = ground.start().await;
     let authority =
         json!({"subject": {"commonName": "CA"}, "validity": "24h", "trustBundle": {"configMapName": "roots"}});

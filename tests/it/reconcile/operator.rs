@@ -16,7 +16,6 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde_json::{Value, json};
 use strongroom::adapters::store::SqliteStore;
@@ -31,7 +30,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster;
+use super::audit::{AGENT, Asked, asked};
+use crate::cluster::{self, Cluster};
 
 const ACCOUNT: &str = "system:serviceaccount:strongroom-system:strongroom";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -80,7 +80,7 @@ pub struct Ground {
     pub client: Client,
     pub namespace: String,
     data: TempDir,
-    _turn: tokio::sync::MutexGuard<'static, ()>,
+    turn: cluster::Turn,
 }
 
 /// Running controllers.
@@ -93,8 +93,8 @@ pub struct Operator {
 impl Ground {
     pub async fn new(about: &str) -> Self {
         Log::of_this_process();
-        let turn = cluster::TURN.lock().await;
-        let client = cluster::client().await;
+        let turn = cluster::turn().await;
+        let client = turn.cluster.client().await;
         grant(&client).await;
         // What earlier tests left would be work for this one's operator.
         clear::<crd::Service>(&client).await;
@@ -102,7 +102,25 @@ impl Ground {
         clear::<crd::ClientCredential>(&client).await;
         clear::<crd::CertificateAuthority>(&client).await;
         let namespace = cluster::namespace(&client, &format!("op-{about}")).await;
-        Self { client, namespace, data: tempfile::tempdir().expect("a folder"), _turn: turn }
+        Self { client, namespace, data: tempfile::tempdir().expect("a folder"), turn }
+    }
+
+    pub fn cluster(&self) -> &'static Cluster {
+        self.turn.cluster
+    }
+
+    /// What the operators under test have asked of the API server, in this namespace.
+    pub fn asked(&self) -> Vec<Asked> {
+        asked(self.turn.cluster, &self.namespace)
+    }
+
+    /// The same of what went to all namespaces.
+    pub fn asked_everywhere(&self) -> Vec<Asked> {
+        asked(self.turn.cluster, "")
+    }
+
+    pub fn writes(&self) -> Vec<Asked> {
+        self.asked().into_iter().filter(Asked::is_write).collect()
     }
 
     pub async fn start(&self) -> Operator {
@@ -124,12 +142,11 @@ impl Ground {
 
     /// With the rights of the install, and a name in the audit log.
     pub async fn limited_client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(cluster::kubeconfig()).expect("a kubeconfig");
-        let options = KubeConfigOptions::default();
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
-        config.auth_info.impersonate = Some(ACCOUNT.to_owned());
-        config.headers.push((USER_AGENT, super::audit::AGENT.parse().expect("a header")));
-        Client::try_from(config).expect("a client")
+        let who = |config: &mut Config| {
+            config.auth_info.impersonate = Some(ACCOUNT.to_owned());
+            config.headers.push((USER_AGENT, AGENT.parse().expect("a header")));
+        };
+        self.turn.cluster.client_of(who).await
     }
 
     pub fn api<K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>>(&self) -> Api<K> {

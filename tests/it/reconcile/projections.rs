@@ -65,7 +65,7 @@ async fn an_edit_and_its_undoing_are_settled_once() {
     let value = data(&ground.secret("db").await)["password"].clone();
     ground.edit_secret("db", json!({"stringData": {"password": "mine"}})).await;
     ground.edit_secret("db", json!({"stringData": {"password": value}})).await;
-    let before = super::audit::writes(&ground.namespace).len();
+    let before = ground.writes().len();
     let operator = ground.start().await;
     // Whose the key is does not change by writing the same value: it must not be tried again and again.
     ground.change::<Credential>("db", json!({"tags": ["a"]})).await;
@@ -73,7 +73,7 @@ async fn an_edit_and_its_undoing_are_settled_once() {
     ground.change::<Credential>("db", json!({"tags": ["b"]})).await;
     ground.until::<Credential>("db", |it| it.status.as_ref().is_some_and(|it| it.revision == Some(3))).await;
     assert_eq!(data(&ground.secret("db").await)["password"], value);
-    let writes = super::audit::writes(&ground.namespace).len() - before;
+    let writes = ground.writes().len() - before;
     assert!(writes <= 8, "{writes} writes");
     operator.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use strongroom::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
 
-use super::audit::{Asked, asked, writes};
+use super::audit::Asked;
 use super::operator::{Ground, eventually};
 
 /// Verb, resource and name of each write, in order of names.
@@ -51,15 +51,15 @@ async fn a_new_resource_costs_one_write_for_each_projection_and_one_for_its_stat
         "patch services/status env",
     ];
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(listed(&writes(&ground.namespace)), expected);
+    assert_eq!(listed(&ground.writes()), expected);
     operator.stop().await;
 
     // A restart looks at everything once more.
-    let before = asked("").len();
+    let before = ground.asked_everywhere().len();
     let operator = ground.start().await;
-    eventually(async || asked("").len() - before, |lists| *lists >= 6).await;
+    eventually(async || ground.asked_everywhere().len() - before, |lists| *lists >= 6).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(listed(&writes(&ground.namespace)), expected);
+    assert_eq!(listed(&ground.writes()), expected);
     operator.stop().await;
 }
 
@@ -74,12 +74,12 @@ async fn secrets_are_watched_by_label_and_read_by_name_only_where_a_resource_say
     ground.ready::<Credential>("db").await;
     ground.ready::<Credential>("made").await;
     operator.stop().await;
-    let reads: Vec<Asked> = asked(&ground.namespace).into_iter().filter(|it| it.verb == "get").collect();
+    let reads: Vec<Asked> = ground.asked().into_iter().filter(|it| it.verb == "get").collect();
     assert!(reads.iter().all(|it| it.resource == "secrets" && it.name == "legacy"), "{reads:?}");
     assert!(!reads.is_empty());
-    let watches = asked("").into_iter().filter(|it| it.resource == "secrets");
+    let watches = ground.asked_everywhere().into_iter().filter(|it| it.resource == "secrets");
     let everywhere: Vec<Asked> = watches.filter(|it| !it.uri.contains("labelSelector=strongroom.dev%2Fkind")).collect();
     assert!(everywhere.is_empty(), "{everywhere:?}");
-    let refused: Vec<Asked> = asked("").into_iter().filter(|it| it.code == 403).collect();
+    let refused: Vec<Asked> = ground.asked_everywhere().into_iter().filter(|it| it.code == 403).collect();
     assert!(refused.is_empty(), "{refused:?}");
 }

@@ -28,12 +28,12 @@ async fn until_shown(secrets: &Api<Secret>, value: &str, house: &House) -> Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_not_written_back_from_an_older_store() {
-    let _turn = cluster::TURN.lock().await;
-    let client = cluster::client().await;
+    let turn = cluster::turn().await;
+    let client = turn.cluster.client().await;
     let namespace = cluster::namespace(&client, "rollback").await;
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let resources: Api<Credential> = Api::namespaced(client, &namespace);
-    let mut strongroom = Strongroom::new(Some(&cluster::kubeconfig()));
+    let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
     strongroom.set("STRONGROOM_PLAIN_HTTP", Some("true"));
     strongroom.start_without_webhook().await;
     let mut house = House::of(strongroom);

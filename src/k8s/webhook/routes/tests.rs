@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
+use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Service};
 
 /// The ends into which reflectors write.
 struct Writers {

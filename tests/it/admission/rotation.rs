@@ -10,7 +10,6 @@ use kube::api::PostParams;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use serde_json::json;
 use strongroom::app::own::Lifetimes;
 use strongroom::k8s::webhook::certificate::Options;
 use tokio::net::TcpStream;
@@ -52,11 +51,7 @@ async fn no_admission_fails_while_certificates_rotate() {
 
     let admitted = AtomicUsize::new(0);
     let shaken = AtomicUsize::new(0);
-    let pod = place.pod(
-        "web",
-        json!({"strongroom.dev/services": "shop"}),
-        json!({"containers": [{"name": "app", "image": "none"}]}),
-    );
+    let pod = place.shop_pod();
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let admissions = async {
         loop {

@@ -1,6 +1,10 @@
 //! The data keys in memory: unwrapped once, looked up by epoch, and what is signed with them. Reads and
 //! writes need no key service once this exists. Knows how keys come and go; bodies are `sealing`'s.
 
+mod marks;
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,15 +13,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use jiff::Timestamp;
 
-use crate::app::audit::{Event, Position};
+use crate::app::audit::Event;
 use crate::app::custody;
-use crate::app::ledger::Ledger;
-use crate::app::ports::{Change, KeyService, KeyTable, Mac, Store, WrappedKey, Write};
+use crate::app::ports::{Change, KeyService, KeyTable, Store, WrappedKey, Write};
 use crate::app::sealing::derive_key;
 use crate::domain::actor::Actor;
 use crate::domain::entropy::Entropy;
 use crate::domain::name::StoreId;
-use crate::domain::record::{Head, Stamp};
 use crate::domain::secret::SecretBytes;
 use crate::domain::{Conflict, Error, Result};
 
@@ -181,64 +183,6 @@ impl Keyring {
         self.ring().keys.keys().copied().collect()
     }
 
-    /// Signs the head of a record at this revision with the current key.
-    pub fn mark(&self, head: &Head, stamp: &Stamp) -> Result<Mac> {
-        self.mark_under(self.current(), head, stamp)
-    }
-
-    /// Whether a head is as it was marked.
-    pub fn verify_mark(&self, head: &Head, stamp: &Stamp, mac: &Mac) -> Result<()> {
-        let signed = self.signed(mac.epoch, b"head", &head_parts(head, stamp))?;
-        require(&signed, &mac.bytes, || Error::Damaged {
-            what: format!("{} {}", head.class.singular(), head.name),
-            detail: "its head is not what was written here".into(),
-        })
-    }
-
-    pub fn mark_under(&self, epoch: u32, head: &Head, stamp: &Stamp) -> Result<Mac> {
-        Ok(Mac { epoch, bytes: self.signed(epoch, b"head", &head_parts(head, stamp))? })
-    }
-
-    pub(super) fn sign_ledger(&self, ledger: Ledger) -> Result<Ledger> {
-        let mac = self.signed(ledger.epoch, b"ledger", &ledger.parts())?;
-        Ok(Ledger { mac, ..ledger })
-    }
-
-    pub fn verify_ledger(&self, ledger: &Ledger) -> Result<()> {
-        let signed = self.signed(ledger.epoch, b"ledger", &ledger.parts())?;
-        require(&signed, &ledger.mac, || Error::Damaged {
-            what: "the ledger of the store".into(),
-            detail: "it was changed outside Strongroom; `strongroom audit verify` says more".into(),
-        })
-    }
-
-    /// Seals how far a chain of notes outside the store has come.
-    pub fn sign_position(&self, chain: &[u8], position: &Position) -> Result<Mac> {
-        let epoch = self.current();
-        Ok(Mac { epoch, bytes: self.signed(epoch, b"position", &position_parts(chain, position))? })
-    }
-
-    /// `Error::KeyReplaced` where the key that sealed it was retired since.
-    pub fn verify_position(&self, chain: &[u8], position: &Position, mac: &Mac) -> Result<()> {
-        let signed = self.signed(mac.epoch, b"position", &position_parts(chain, position))?;
-        require(&signed, &mac.bytes, || Error::Damaged {
-            what: "the audit journal".into(),
-            detail: "a seal is not what was written here".into(),
-        })
-    }
-
-    fn signed(&self, epoch: u32, what: &[u8], parts: &[impl AsRef<[u8]>]) -> Result<[u8; 32]> {
-        let ring = self.ring();
-        let key = ring.keys.get(&epoch).ok_or(Error::KeyReplaced)?;
-        let mut context = hmac::Context::with_key(&key.marks);
-        let fixed: [&[u8]; 3] = [what, self.store.bytes(), &epoch.to_be_bytes()];
-        for part in fixed.into_iter().chain(parts.iter().map(AsRef::as_ref)) {
-            context.update(&(part.len() as u32).to_be_bytes());
-            context.update(part);
-        }
-        context.sign().as_ref().try_into().map_err(Error::internal)
-    }
-
     /// `Error::KeyReplaced`: another process may have added it; [`Keyring::reload`] finds out.
     pub(super) fn key(&self, epoch: u32) -> Result<Arc<DataKey>> {
         if self.locked.load(Ordering::Acquire) {
@@ -282,35 +226,6 @@ pub fn key_name(epoch: u32) -> String {
     format!("data key {epoch}")
 }
 
-/// Everything of a head: what a body is bound to, and besides that what changes without a new revision.
-fn head_parts(head: &Head, stamp: &Stamp) -> [Vec<u8>; 9] {
-    let release = head.released.map(|release| {
-        let times = [release.at, release.purge_at].map(|time| time.as_microsecond().to_be_bytes());
-        times.concat()
-    });
-    [
-        head.class.singular().into(),
-        head.id.bytes().to_vec(),
-        head.tenant.as_str().into(),
-        head.name.as_bytes().to_vec(),
-        head.origin.to_string().into_bytes(),
-        head.retain_for.as_micros().to_be_bytes().to_vec(),
-        release.unwrap_or_default(),
-        stamp.number.0.to_be_bytes().to_vec(),
-        stamp.version_id.bytes().to_vec(),
-    ]
-}
-
-fn position_parts(chain: &[u8], position: &Position) -> [Vec<u8>; 3] {
-    [chain.to_vec(), position.number.to_be_bytes().to_vec(), position.hash.to_vec()]
-}
-
-/// The tags are no secrets, but a forger must not find them byte by byte.
-fn require(signed: &[u8; 32], given: &[u8; 32], otherwise: impl FnOnce() -> Error) -> Result<()> {
-    use subtle::ConstantTimeEq;
-    if bool::from(signed.ct_eq(given)) { Ok(()) } else { Err(otherwise()) }
-}
-
 fn context(store: StoreId, epoch: u32) -> Vec<u8> {
     format!("strongroom data key {epoch} of store {store}").into_bytes()
 }
@@ -320,57 +235,4 @@ fn wrong_root(key: &WrappedKey, configured: &str) -> String {
         "the store's data key {} is wrapped by {}, and the configured root key is {configured}: configure that one",
         key.epoch, key.root
     )
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use async_trait::async_trait;
-
-    /// A table that is never asked.
-    struct Nothing;
-
-    #[async_trait]
-    impl KeyTable for Nothing {
-        async fn store_id(&self) -> Result<StoreId> {
-            Ok(StoreId::from_bytes([1; 16]))
-        }
-
-        async fn data_keys(&self) -> Result<Vec<WrappedKey>> {
-            Ok(Vec::new())
-        }
-    }
-
-    #[async_trait]
-    impl KeyService for Nothing {
-        fn id(&self) -> String {
-            "none".into()
-        }
-
-        async fn wrap(&self, _: &SecretBytes, _: &[u8]) -> Result<Vec<u8>> {
-            Err(Error::internal("no key"))
-        }
-
-        async fn unwrap(&self, _: &[u8], _: &[u8]) -> Result<SecretBytes> {
-            Err(Error::internal("no key"))
-        }
-    }
-
-    /// Of this store, with fixed keys for these epochs; the last is current.
-    pub fn keyring_of(store: StoreId, epochs: &[u32]) -> Keyring {
-        let key = |epoch: u32| Arc::new(DataKey::new(SecretBytes::new(vec![epoch as u8; KEY])).unwrap());
-        let keys = epochs.iter().map(|epoch| (*epoch, key(*epoch))).collect();
-        Keyring {
-            store,
-            table: Arc::new(Nothing),
-            service: Arc::new(Nothing),
-            ring: RwLock::new(Arc::new(Ring { current: epochs.last().copied().unwrap_or(0), keys })),
-            locked: AtomicBool::new(false),
-            loading: tokio::sync::Mutex::default(),
-        }
-    }
-
-    pub fn keyring() -> Keyring {
-        keyring_of(StoreId::from_bytes([1; 16]), &[1])
-    }
 }

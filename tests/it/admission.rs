@@ -158,7 +158,7 @@ pub struct Place {
 
 impl Place {
     pub async fn new(about: &str) -> Self {
-        let client = cluster::client().await;
+        let client = cluster::SHARED.client().await;
         let namespace = cluster::namespace(&client, about).await;
         let place = Self { client, namespace };
         place.label(&json!({"strongroom.dev/injection": "enabled"})).await;
@@ -217,7 +217,7 @@ impl Place {
 
     /// The API server learns of configurations by a watch, which may take it a moment.
     async fn until_called(&self) {
-        let probe = self.pod("probe", json!({}), json!({"containers": [{"name": "app", "image": "none"}]}));
+        let probe = self.small_pod("probe", json!({}));
         let dry = PostParams { dry_run: true, ..PostParams::default() };
         let called = async {
             while self.pods().create(&dry, &probe).await.is_ok() {
@@ -229,6 +229,16 @@ impl Place {
 
     pub fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A labelled pod with one container and these annotations.
+    pub fn small_pod(&self, name: &str, annotations: Value) -> Pod {
+        self.pod(name, annotations, json!({"containers": [{"name": "app", "image": "none"}]}))
+    }
+
+    /// One that asks for the Service `shop`.
+    pub fn shop_pod(&self) -> Pod {
+        self.small_pod("web", json!({"strongroom.dev/services": "shop"}))
     }
 
     /// A labelled pod with these annotations.
@@ -281,7 +291,7 @@ impl Place {
 }
 
 fn kubectl_apply(namespace: &str, yaml: &str) -> String {
-    let kubeconfig = cluster::kubeconfig();
+    let kubeconfig = cluster::SHARED.kubeconfig();
     let home = kubeconfig.ancestors().nth(2).expect("the cluster's folder");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/cluster");
     let mut child = Command::new(script)

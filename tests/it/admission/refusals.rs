@@ -56,7 +56,7 @@ async fn a_refused_pod_says_what_to_write() {
 async fn the_api_servers_message_names_the_webhook() {
     let place = Place::new("named").await;
     let (_vault, _webhook) = place.webhook().await;
-    let pod: Pod = place.pod("web", json!({}), json!({"containers": [{"name": "app", "image": "none"}]}));
+    let pod: Pod = place.small_pod("web", json!({}));
     let refused = place.pods().create(&PostParams::default(), &pod).await.expect_err("refused");
     let kube::Error::Api(status) = refused else { panic!("{refused}") };
     assert_eq!(status.code, 422);

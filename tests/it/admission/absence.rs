@@ -39,11 +39,7 @@ async fn only_pods_that_opted_in_notice_a_silent_webhook() {
     place.install(silence.local_addr().expect("an address").port()).await;
     place.until_called().await;
 
-    let opted_in = place.pod(
-        "web",
-        json!({"strongroom.dev/services": "shop"}),
-        json!({"containers": [{"name": "app", "image": "none"}]}),
-    );
+    let opted_in = place.shop_pod();
     let started = Instant::now();
     let refused = place.pods().create(&PostParams::default(), &opted_in).await.expect_err("fails closed");
     assert!(started.elapsed() > DELAYED, "the webhook was not asked");

@@ -1,21 +1,26 @@
-//! What the use cases need from the world, as small traits. Adapters implement them.
+//! What the use cases need from the world, as small traits. Adapters implement them. Here: the store.
+
+mod caller;
+mod journal;
+mod key;
+mod making;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+pub use caller::{Identify, Review};
+pub use journal::{Journal, JournalTable, KeptJournal};
+pub use key::{KeyService, KeyTable, WrappedKey};
+pub use making::{Keymaker, PasswordHash};
+
 use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
 use crate::domain::Result;
-use crate::domain::actor::Actor;
-use crate::domain::authority::{CertificatePlan, Facts};
-use crate::domain::credential::Material;
 use crate::domain::name::{RecordId, Revision, StoreId};
-use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Head, Stamp};
-use crate::domain::secret::{SecretBytes, SecretText};
 
 /// A body as [`Keyring::seal`] made it, and the epoch of the data key that it is sealed under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,116 +220,6 @@ pub trait Vacant: Send + Sync + Sized {
     /// that is an error, or a process that ends, leaves the store as empty as it was. Gives the store as it
     /// is opened anew: it has another id now.
     async fn fill(self, beginning: Beginning, items: Items) -> Result<Self>;
-}
-
-/// Where reads and denials are recorded, in an order of its own.
-#[async_trait]
-pub trait Journal: Send + Sync {
-    /// Returns when no end of this process can lose the note any more; it need not be on the disk yet.
-    /// What cannot be noted must not be answered.
-    async fn note(&self, note: Note) -> Result<()>;
-}
-
-/// Where journals are kept that several machines write: chains of notes beside the records.
-#[async_trait]
-pub trait JournalTable: Send + Sync {
-    /// Adds to the end of a journal, which begins with its first notes. What is there already stays as it is, so that
-    /// the same may be added again by whoever does not know. False: others take this journal for over. Returns when no
-    /// end of this process can lose the notes, and says that this process lives, also without any.
-    async fn append(&self, journal: &str, notes: &[(Position, Note)]) -> Result<bool>;
-
-    /// Journals that are over without anybody having said so, and their last places: nothing is added to them from now
-    /// on, and they are given until [`close`](Self::close).
-    async fn left_behind(&self) -> Result<Vec<(String, Option<Position>)>>;
-
-    async fn close(&self, journals: &[String]) -> Result<()>;
-
-    async fn journals(&self) -> Result<Vec<KeptJournal>>;
-
-    /// Notes in their order, after the one with this number, at most `limit`.
-    async fn notes(&self, journal: &str, after: u64, limit: usize) -> Result<Vec<(Position, Note)>>;
-}
-
-/// A journal in a [`JournalTable`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeptJournal {
-    pub name: String,
-    /// The number of its last note.
-    pub last: u64,
-    /// Its process has said so a moment ago.
-    pub is_live: bool,
-    pub is_closed: bool,
-}
-
-/// A data key, wrapped by a key service. Its epoch is named in what it seals.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WrappedKey {
-    pub epoch: u32,
-    /// [`KeyService::id`] of the key that wrapped it.
-    pub root: String,
-    pub wrapped: Vec<u8>,
-}
-
-/// Where the wrapped data keys are kept: beside the records, useless without the key service.
-#[async_trait]
-pub trait KeyTable: Send + Sync {
-    /// The same for the life of the store.
-    async fn store_id(&self) -> Result<StoreId>;
-
-    /// In the order of their epochs.
-    async fn data_keys(&self) -> Result<Vec<WrappedKey>>;
-}
-
-/// The root of trust: a local key file or a KMS. `context` is text that is
-/// authenticated, not hidden, and must be the same again.
-#[async_trait]
-pub trait KeyService: Send + Sync {
-    /// Which key wraps; the same for as long as that key exists, and nothing secret.
-    fn id(&self) -> String;
-
-    async fn wrap(&self, plain: &SecretBytes, context: &[u8]) -> Result<Vec<u8>>;
-
-    async fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<SecretBytes>;
-}
-
-/// Makes keys and certificates. Slow work runs in a bounded pool: a full one is `Error::Overloaded`.
-#[async_trait]
-pub trait Keymaker: Send + Sync {
-    /// Fields of kind Rsa: SPKI public key and PKCS#1 private key, both PEM.
-    async fn rsa(&self, bits: u16) -> Result<Material>;
-
-    /// Fields of kind Ssh: one `ssh-rsa …` line and a PKCS#1 private key in PEM.
-    async fn ssh(&self, bits: u16, comment: Option<&str>) -> Result<Material>;
-
-    /// Makes a key pair and a certificate as planned. `issuer` holds the authority's fields of kind
-    /// Certificate; absent: self-signed. The result's `certificate` is the leaf followed by the
-    /// intermediates up to, and without, the root; `ca` is the root; `private_key` is PKCS#8.
-    async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material>;
-
-    /// What the first certificate of a PEM text says.
-    fn facts(&self, certificate: &SecretText) -> Result<Facts>;
-}
-
-/// Hashes and verifies passwords, slowly on purpose and in a bounded pool (`Error::Overloaded`).
-#[async_trait]
-pub trait PasswordHash: Send + Sync {
-    /// A PHC string with a salt of its own.
-    async fn hash(&self, password: &SecretText) -> Result<SecretText>;
-
-    async fn verify(&self, password: &SecretText, hash: &SecretText) -> Result<bool>;
-}
-
-/// Recognises bearer tokens.
-#[async_trait]
-pub trait Identify: Send + Sync {
-    /// `None`: not a valid token of this scheme.
-    async fn identify(&self, token: &SecretText) -> Result<Option<Actor>>;
-}
-
-/// Asks Kubernetes whether a delegated actor may.
-#[async_trait]
-pub trait Review: Send + Sync {
-    async fn allows(&self, actor: &Actor, action: Action, target: &Target<'_>) -> Result<bool>;
 }
 
 pub trait Clock: Send + Sync {

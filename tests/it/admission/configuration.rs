@@ -20,7 +20,7 @@ fn writes(place: &Place) -> usize {
 
 /// How the API server answered each of them.
 fn answers(place: &Place) -> Vec<u64> {
-    let log = std::fs::read_to_string(cluster::audit_log()).expect("an audit log");
+    let log = std::fs::read_to_string(cluster::SHARED.audit_log()).expect("an audit log");
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let ours = events.filter(|event| {
         event["verb"] == "patch"
@@ -61,11 +61,7 @@ async fn a_bundle_that_somebody_wiped_or_replaced_is_put_back() {
     set_bundle(&place, json!(base64::engine::general_purpose::STANDARD.encode(&roots))).await;
     restored(&place, &bundle).await;
     place.service("shop", None).await;
-    let pod = place.pod(
-        "web",
-        json!({"strongroom.dev/services": "shop"}),
-        json!({"containers": [{"name": "app", "image": "none"}]}),
-    );
+    let pod = place.shop_pod();
     place.pods().create(&Default::default(), &pod).await.expect("admitted");
     webhook.kill().await;
 }
@@ -84,11 +80,7 @@ async fn a_restart_writes_nothing() {
     assert_eq!((place.mutating().await, place.validating().await), before);
     assert_eq!(writes(&place), 2);
     place.service("shop", None).await;
-    let pod = place.pod(
-        "web",
-        json!({"strongroom.dev/services": "shop"}),
-        json!({"containers": [{"name": "app", "image": "none"}]}),
-    );
+    let pod = place.shop_pod();
     place.pods().create(&Default::default(), &pod).await.expect("admitted");
 }
 

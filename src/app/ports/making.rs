@@ -1,0 +1,35 @@
+//! What is slow by nature or on purpose, and so runs in bounded pools.
+
+use async_trait::async_trait;
+
+use crate::domain::Result;
+use crate::domain::authority::{CertificatePlan, Facts};
+use crate::domain::credential::Material;
+use crate::domain::secret::SecretText;
+
+/// Makes keys and certificates. Slow work runs in a bounded pool: a full one is `Error::Overloaded`.
+#[async_trait]
+pub trait Keymaker: Send + Sync {
+    /// Fields of kind Rsa: SPKI public key and PKCS#1 private key, both PEM.
+    async fn rsa(&self, bits: u16) -> Result<Material>;
+
+    /// Fields of kind Ssh: one `ssh-rsa …` line and a PKCS#1 private key in PEM.
+    async fn ssh(&self, bits: u16, comment: Option<&str>) -> Result<Material>;
+
+    /// Makes a key pair and a certificate as planned. `issuer` holds the authority's fields of kind
+    /// Certificate; absent: self-signed. The result's `certificate` is the leaf followed by the
+    /// intermediates up to, and without, the root; `ca` is the root; `private_key` is PKCS#8.
+    async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material>;
+
+    /// What the first certificate of a PEM text says.
+    fn facts(&self, certificate: &SecretText) -> Result<Facts>;
+}
+
+/// Hashes and verifies passwords, slowly on purpose and in a bounded pool (`Error::Overloaded`).
+#[async_trait]
+pub trait PasswordHash: Send + Sync {
+    /// A PHC string with a salt of its own.
+    async fn hash(&self, password: &SecretText) -> Result<SecretText>;
+
+    async fn verify(&self, password: &SecretText, hash: &SecretText) -> Result<bool>;
+}
