@@ -8,6 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::{digest, hmac};
 use quick_cache::sync::Cache;
 
+use crate::app::audit::Position;
 use crate::app::ports::{AliasKind, Key, Mac, PasswordHash};
 use crate::app::records::Records;
 use crate::domain::Result;
@@ -38,7 +39,7 @@ pub struct Callers {
 /// A client as it was when the store's chain of writes had come to `position`. As long as it has come no further,
 /// whoever writes, the client is the same; and if only others were written since, its mark is.
 struct Known {
-    position: u64,
+    position: Option<Position>,
     mac: Mac,
     client: Arc<Entry<Client>>,
 }

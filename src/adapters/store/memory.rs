@@ -91,8 +91,8 @@ impl Store for MemoryStore {
         Ok(due)
     }
 
-    async fn position(&self) -> Result<u64> {
-        Ok(self.state().ledger.as_ref().map_or(0, |ledger| ledger.position.number))
+    async fn position(&self) -> Result<Option<Position>> {
+        Ok(self.state().ledger.as_ref().map(|ledger| ledger.position))
     }
 
     async fn write(&self, write: Write) -> Result<()> {

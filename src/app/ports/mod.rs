@@ -142,8 +142,9 @@ pub trait Store: Send + Sync {
     /// Records whose release ended at or before `now`, at most `limit`.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>>;
 
-    /// The number of the last note of the chain: what was read at one number is the same until it changes.
-    async fn position(&self) -> Result<u64>;
+    /// The end of the chain of notes, if anything was ever written: what was read at one end is the same until it
+    /// changes.
+    async fn position(&self) -> Result<Option<Position>>;
 
     /// All of it or nothing. [`Error::Overloaded`](crate::domain::Error) when the write queue is full.
     async fn write(&self, write: Write) -> Result<()>;

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use strongroom::adapters::store::SqliteStore;
 use strongroom::adapters::system::SystemClock;
 use strongroom::app::alarm::Alarm;
+use strongroom::app::audit::Position;
 use strongroom::app::ports::{Fence, Key, Row, Snapshot, Store, Write};
 use strongroom::app::{App, Parts};
 use strongroom::domain::credential::change::{Source, Wish};
@@ -110,7 +111,7 @@ impl Store for Watched {
         self.store.due(now, limit).await
     }
 
-    async fn position(&self) -> Result<u64> {
+    async fn position(&self) -> Result<Option<Position>> {
         self.store.position().await
     }
 

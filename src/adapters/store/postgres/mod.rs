@@ -26,6 +26,7 @@ mod tests;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use crate::app::audit::Position;
 use crate::app::ports::{Key, KeyTable, Row, Snapshot, Store, WrappedKey, Write};
 use crate::domain::Result;
 use crate::domain::name::StoreId;
@@ -103,7 +104,7 @@ impl Store for PostgresStore {
         reader::due(&self.pool, now, limit).await
     }
 
-    async fn position(&self) -> Result<u64> {
+    async fn position(&self) -> Result<Option<Position>> {
         reader::position(&self.pool).await
     }
 

@@ -9,6 +9,7 @@ use sqlx::{Postgres, query};
 use super::pool::Pool;
 use super::row::{self, select_current};
 use crate::adapters::store::name_key;
+use crate::app::audit::Position;
 use crate::app::ports::{Key, Row, WrappedKey};
 use crate::domain::Result;
 use crate::domain::record::Class;
@@ -24,7 +25,7 @@ const LIST: &str = select_current!("r.class = $1 AND r.released_at IS NULL ORDER
 const LIST_AFTER: &str =
     select_current!("r.class = $1 AND r.released_at IS NULL AND r.name_key > $3 ORDER BY r.name_key LIMIT $2");
 const DUE: &str = select_current!("r.purge_at <= $1 ORDER BY r.purge_at LIMIT $2");
-const POSITION: &str = "SELECT coalesce(number, 0) FROM strongroom.ledger";
+const POSITION: &str = "SELECT number, hash FROM strongroom.ledger WHERE number IS NOT NULL";
 pub(super) const DATA_KEYS: &str = "SELECT epoch, root, wrapped FROM strongroom.data_keys ORDER BY epoch, root";
 
 pub(super) async fn find(pool: &Pool, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
@@ -59,9 +60,10 @@ pub(super) async fn due(pool: &Pool, now: Timestamp, limit: usize) -> Result<Vec
     select(pool, || query(DUE).bind(now.as_microsecond()).bind(at_most(limit))).await
 }
 
-pub(super) async fn position(pool: &Pool) -> Result<u64> {
+pub(super) async fn position(pool: &Pool) -> Result<Option<Position>> {
     let rows = pool.read(|| query(POSITION)).await?;
-    rows.first().map_or(Ok(0), |columns| row::number(columns, 0))
+    let position = |columns| Ok(Position { number: row::number(columns, 0)?, hash: row::bytes(columns, 1)? });
+    rows.first().map(position).transpose()
 }
 
 pub(super) async fn data_keys(pool: &Pool) -> Result<Vec<WrappedKey>> {

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::app::alarm::Alarm;
+use crate::app::audit::Position;
 use crate::app::ports::{Key, KeyTable, Row, Snapshot, Store, WrappedKey, Write};
 use crate::domain::Result;
 use crate::domain::name::StoreId;
@@ -84,7 +85,7 @@ impl Store for SqliteStore {
         self.readers.due(now, limit)
     }
 
-    async fn position(&self) -> Result<u64> {
+    async fn position(&self) -> Result<Option<Position>> {
         self.readers.position()
     }
 

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use super::row::{self, select_current};
 use super::{file, schema};
 use crate::adapters::store::name_key;
+use crate::app::audit::Position;
 use crate::app::ports::{Key, Row, WrappedKey};
 use crate::domain::name::{RecordId, StoreId};
 use crate::domain::record::Class;
@@ -75,10 +76,12 @@ impl Readers {
         self.on_connection(|connection| select_readable(connection, DUE, params![now.as_microsecond(), limit]))
     }
 
-    pub(super) fn position(&self) -> Result<u64> {
-        const SQL: &str = "SELECT number FROM ledger";
+    pub(super) fn position(&self) -> Result<Option<Position>> {
+        const SQL: &str = "SELECT number, hash FROM ledger";
         self.on_connection(|connection| {
-            Ok(connection.prepare_cached(SQL)?.query_row([], |row| row.get(0)).optional()?.unwrap_or(0))
+            let mut statement = connection.prepare_cached(SQL)?;
+            let found = statement.query_row([], |row| Ok(Position { number: row.get(0)?, hash: row.get(1)? }));
+            Ok(found.optional()?)
         })
     }
 
