@@ -5,7 +5,6 @@ pub mod anchor;
 pub mod identity;
 pub mod journal;
 pub mod kms;
-pub mod password;
 pub mod pki;
 mod pool;
 pub mod store;

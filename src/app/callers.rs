@@ -5,35 +5,25 @@ use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
 use quick_cache::sync::Cache;
 
 use crate::app::audit::Position;
-use crate::app::ports::{AliasKind, Key, Mac, PasswordHash};
+use crate::app::password::{self, DECOY};
+use crate::app::ports::{AliasKind, Key, Mac};
 use crate::app::records::Records;
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme, Standing};
 use crate::domain::client::{Client, Fingerprint, Proof, State};
-use crate::domain::name::VersionId;
 use crate::domain::record::{Class, Entry};
 use crate::domain::secret::SecretText;
 
-/// Clients that are remembered, so that a caller is neither looked up nor slow at every request.
+/// Clients that are remembered, so that a caller is not looked up and opened at every request.
 const KEPT: usize = 4096;
-/// Verified against when nobody has the presented name, so that who is unknown takes as long as who is not. The hash
-/// of nothing, with the parameters of every other: no password fits it. Fixed, because making one would cost each
-/// start 19 MiB of memory.
-const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c3Ryb25ncm9vbSBkZWNveQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
 pub struct Callers {
     records: Arc<Records>,
-    hashing: Arc<dyn PasswordHash>,
     by_name: Cache<String, Arc<Known>>,
     by_certificate: Cache<Fingerprint, Arc<Known>>,
-    /// By user name: the revision that was verified and a MAC of the password, under a key that lives as
-    /// long as the process. A new revision makes the entry void, so a suspension counts at once.
-    verified: Cache<String, (VersionId, [u8; 32])>,
-    verified_key: hmac::Key,
 }
 
 /// A client as it was when the store's chain of writes had come to `position`. As long as it has come no further,
@@ -45,30 +35,23 @@ struct Known {
 }
 
 impl Callers {
-    pub(super) fn new(records: Arc<Records>, hashing: Arc<dyn PasswordHash>) -> Self {
-        let verified_key = hmac::Key::new(hmac::HMAC_SHA256, &records.entropy.as_ref().bytes::<32>());
-        let (by_name, by_certificate, verified) = (Cache::new(KEPT), Cache::new(KEPT), Cache::new(KEPT));
-        Self { records, hashing, by_name, by_certificate, verified, verified_key }
+    pub(super) fn new(records: Arc<Records>) -> Self {
+        Self { records, by_name: Cache::new(KEPT), by_certificate: Cache::new(KEPT) }
     }
 
     /// Who has this user name and password and may call now.
-    pub async fn authenticate_basic(&self, username: &str, password: &SecretText) -> Result<Option<Actor>> {
+    pub async fn authenticate_basic(&self, username: &str, presented: &SecretText) -> Result<Option<Actor>> {
         let found = self.find(&self.by_name, username, Key::Names(&[username])).await?;
         let found = found.filter(|client| client.head.name == username);
         let Some((client, hash)) = found.as_deref().and_then(|client| match &client.body.proof {
             Proof::Basic { password_hash, .. } => Some((client, password_hash)),
             Proof::X509(_) => None,
         }) else {
-            self.hashing.verify(password, &DECOY.into()).await?;
+            password::verify(presented, &DECOY.into())?;
             return Ok(None);
         };
-        if !self.is_verified(client, password) {
-            if !self.hashing.verify(password, hash).await? {
-                return Ok(None);
-            }
-            self.verified.insert(username.to_owned(), (client.stamp.version_id, self.mac(password)));
-        }
-        Ok((client.body.state == State::Active).then(|| actor(client, Scheme::Basic)))
+        let accepted = password::verify(presented, hash)? && client.body.state == State::Active;
+        Ok(accepted.then(|| actor(client, Scheme::Basic)))
     }
 
     /// Whose certificate this is, given in DER by a caller that has shown to hold its key.
@@ -113,18 +96,6 @@ impl Callers {
         };
         cache.insert(name.to_owned(), Arc::new(Known { position, mac: row.mac, client: client.clone() }));
         Ok(Some(client))
-    }
-
-    fn mac(&self, password: &SecretText) -> [u8; 32] {
-        let tag = hmac::sign(&self.verified_key, password.expose().as_bytes());
-        tag.as_ref().try_into().unwrap_or([0; 32])
-    }
-
-    fn is_verified(&self, client: &Entry<Client>, password: &SecretText) -> bool {
-        self.verified.get(&client.head.name).is_some_and(|(version, mac)| {
-            version == client.stamp.version_id
-                && hmac::verify(&self.verified_key, password.expose().as_bytes(), &mac).is_ok()
-        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::app::making::Making;
-use crate::app::ports::PasswordHash;
+use crate::app::password;
 use crate::app::records::{NewRecord, Records};
 use crate::domain::actor::Actor;
 use crate::domain::authority::CertificateRequest;
@@ -25,7 +25,6 @@ const RENEW_AFTER: (i32, i32) = (2, 3);
 pub struct Clients {
     pub(super) records: Arc<Records>,
     pub(super) making: Making,
-    pub(super) hashing: Arc<dyn PasswordHash>,
 }
 
 impl Clients {
@@ -36,7 +35,7 @@ impl Clients {
             return Err(Error::invalid("NAME", "must be 1 to 64 letters, digits and -_.@"));
         }
         let password = PASSWORD.draw(self.records.entropy.as_ref())?;
-        let proof = Proof::Basic { password_hash: self.hashing.hash(&password).await?, mark: String::new() };
+        let proof = Proof::Basic { password_hash: self.hash(&password), mark: String::new() };
         let body = Client { state: State::Active, admin, proof, retired: Vec::new() };
         let new = NewRecord {
             tenant: Tenant::outside(),
@@ -56,11 +55,15 @@ impl Clients {
     }
 
     /// Whether this is the password that the client was enrolled with.
-    pub async fn holds(&self, entry: &Entry<Client>, password: &SecretText) -> Result<bool> {
+    pub fn holds(&self, entry: &Entry<Client>, password: &SecretText) -> Result<bool> {
         match &entry.body.proof {
-            Proof::Basic { password_hash, .. } => self.hashing.verify(password, password_hash).await,
+            Proof::Basic { password_hash, .. } => password::verify(password, password_hash),
             Proof::X509(_) => Ok(false),
         }
+    }
+
+    fn hash(&self, password: &SecretText) -> SecretText {
+        password::hash(password, self.records.entropy.as_ref())
     }
 
     /// A new password and the mark for its Secret. Nothing is stored yet: the Secret comes first, because
@@ -79,7 +82,7 @@ impl Clients {
         state: State,
         retain_for: SignedDuration,
     ) -> Result<Entry<Client>> {
-        let proof = Proof::Basic { password_hash: self.hashing.hash(password).await?, mark: mark.to_owned() };
+        let proof = Proof::Basic { password_hash: self.hash(password), mark: mark.to_owned() };
         self.write(owner, state, retain_for, |_| Ok((proof, Vec::new()))).await
     }
 

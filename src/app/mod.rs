@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod ledger;
 pub mod making;
 pub mod own;
+pub mod password;
 pub mod ports;
 pub mod records;
 pub mod rekey;
@@ -39,7 +40,7 @@ use crate::app::elsewhere::Elsewhere;
 use crate::app::keyring::Keyring;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
-use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, PasswordHash, Review, Store};
+use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::services::Services;
 use crate::app::verify::Verified;
@@ -59,7 +60,6 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     pub journal: Arc<dyn Journal>,
     pub keymaker: Arc<dyn Keymaker>,
-    pub hashing: Arc<dyn PasswordHash>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// Kubernetes, where there is one.
@@ -86,8 +86,8 @@ impl App {
         Self {
             credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
             services: Services { records: records.clone(), access },
-            callers: Callers::new(records.clone(), parts.hashing.clone()),
-            clients: Clients { records: records.clone(), making: making.clone(), hashing: parts.hashing },
+            callers: Callers::new(records.clone()),
+            clients: Clients { records: records.clone(), making: making.clone() },
             own: OwnCertificates { making },
             records,
             identify: parts.identify,

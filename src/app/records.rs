@@ -221,6 +221,8 @@ impl Records {
                 return Ok(all);
             }
             after = next;
+            // An embedded store never makes anybody wait: without this, all others on the thread would wait for all pages.
+            tokio::task::yield_now().await;
         }
     }
 

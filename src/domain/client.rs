@@ -60,7 +60,7 @@ impl Fingerprint {
 /// How a client proves who it is.
 #[derive(Clone, Debug)]
 pub enum Proof {
-    /// A PHC string of argon2id; the password itself is in the client's Secret only. The mark is on that
+    /// See `app/password`; the password itself is in the client's Secret only. The mark is on that
     /// Secret too: a Secret with another mark holds another password.
     Basic {
         password_hash: SecretText,

@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::adapters::journal::{self, Anchor, FileJournal, LogJournal, Pace, TableGround, TableJournal};
-use crate::adapters::password::Argon2id;
 use crate::adapters::pki::Workshop;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
@@ -100,7 +99,6 @@ impl Ground {
             keyring: self.keyring.clone(),
             journal,
             keymaker: Arc::new(Workshop::new()),
-            hashing: Arc::new(Argon2id::new(self.entropy.clone())),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             review: cluster.as_ref().map(|cluster| cluster.review.clone()),

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strongroom::adapters::kms::local::KeyFile;
-use strongroom::adapters::password::Argon2id;
 use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::MemoryJournal;
 use strongroom::adapters::system::SystemEntropy;
@@ -22,7 +21,6 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         keyring: keyring.expect("data keys"),
         journal: Arc::new(MemoryJournal::default()),
         keymaker: Arc::new(Workshop::new()),
-        hashing: Arc::new(Argon2id::new(entropy.clone())),
         clock,
         entropy,
         review: None,

@@ -1,4 +1,4 @@
-//! What is slow by nature or on purpose, and so runs in bounded pools.
+//! What is slow by nature, and so runs in bounded pools.
 
 use async_trait::async_trait;
 
@@ -23,13 +23,4 @@ pub trait Keymaker: Send + Sync {
 
     /// What the first certificate of a PEM text says.
     fn facts(&self, certificate: &SecretText) -> Result<Facts>;
-}
-
-/// Hashes and verifies passwords, slowly on purpose and in a bounded pool (`Error::Overloaded`).
-#[async_trait]
-pub trait PasswordHash: Send + Sync {
-    /// A PHC string with a salt of its own.
-    async fn hash(&self, password: &SecretText) -> Result<SecretText>;
-
-    async fn verify(&self, password: &SecretText, hash: &SecretText) -> Result<bool>;
 }
