@@ -7,19 +7,23 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::adapters::journal::{self, Anchor, LogJournal, Stage};
 use crate::adapters::kms::aws::{AwsKms, Place};
 use crate::adapters::kms::local::KeyFile;
 use crate::adapters::system::SystemEntropy;
 use crate::app::App;
 use crate::app::alarm::Alarm;
+use crate::app::audit::Position;
 use crate::app::ports::KeyService;
 use crate::config::{NextRoot, Settings};
+use crate::runtime::foundation::Ground;
 use crate::runtime::root_key::Patience;
-use crate::runtime::{foundation, threads};
+use crate::runtime::threads;
 
 pub fn run(settings: &Settings, to: &NextRoot, retire_other_roots: bool) -> anyhow::Result<ExitCode> {
     threads()?.block_on(async {
-        let app = foundation::open(settings, None, &Alarm::default()).await?;
+        let ground = Ground::open(settings, &Alarm::default(), &Patience::None).await?;
+        let app = ground.app(None, Arc::new(LogJournal));
         if retire_other_roots {
             return retire(&app).await;
         }
@@ -28,6 +32,7 @@ pub fn run(settings: &Settings, to: &NextRoot, retire_other_roots: bool) -> anyh
             app.add_root(next.key.as_ref()).await.context("wrapping the data keys")?;
             println!("{} opens the store as well", next.key.id());
         }
+        anchor_journals(&ground, settings, &app).await.context("noting how far the audit journals go")?;
         let shown = Progress::default();
         let done = app.rekey(&|seen, total| shown.show(seen, total)).await.context("not finished; run it again")?;
         println!(
@@ -49,6 +54,24 @@ pub fn run(settings: &Settings, to: &NextRoot, retire_other_roots: bool) -> anyh
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The last seals of a journal that a crash left behind are under a key that is about to go. Whether they are right
+/// could not be said any more: how far such a journal goes is noted in the chain of writes before.
+async fn anchor_journals(ground: &Ground, settings: &Settings, app: &App) -> anyhow::Result<()> {
+    let now = app.now();
+    let anchors = match ground.store.clone().journals() {
+        None => journal::ends_left_behind(&settings.audit_dir, now)?,
+        Some(table) => {
+            let left = table.left_behind().await?;
+            let anchor = |(name, end): (String, Option<Position>)| Some(Anchor::new(now, Stage::Reached, name, &end?));
+            left.into_iter().filter_map(anchor).collect()
+        }
+    };
+    for anchor in anchors {
+        app.note(anchor.note()).await?;
+    }
+    Ok(())
 }
 
 struct Next {

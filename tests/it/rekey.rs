@@ -154,6 +154,31 @@ async fn a_server_goes_on_while_its_data_key_is_replaced() {
     assert_eq!(store.app.verify(&|_, _| {}).await.expect("to verify").findings, Vec::<String>::new());
 }
 
+/// Its last seals are under the key that goes, and no start has told where it ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_journal_of_a_killed_server_is_verified_when_its_key_is_gone() {
+    let mut strongroom = Strongroom::new(None);
+    strongroom.start().await;
+    let password = strongroom.create_client("ops", true);
+    let list = strongroom.caller(None).get(strongroom.url("/v1/credentials")).basic_auth("ops", Some(&password));
+    list.send().await.expect("an answer").error_for_status().expect("a list");
+    let sealed = || {
+        let files = std::fs::read_dir(strongroom.data.join("audit")).expect("journals");
+        files.filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).any(|text| text.contains("\"sealed\""))
+    };
+    while !sealed() {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    strongroom.kill();
+    let (whole, said) = rekey(&strongroom.data, &[], None);
+    assert!(whole, "{said}");
+    let data = strongroom.data.display().to_string();
+    let verify = || binary().args(["audit", "verify", "--data-dir", &data]).output().expect("the binary");
+    assert!(verify().status.success(), "{}", String::from_utf8_lossy(&verify().stdout));
+    strongroom.start().await;
+    assert!(verify().status.success(), "{}", String::from_utf8_lossy(&verify().stdout));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_root_key_takes_over_and_the_first_opens_nothing_any_more() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -34,7 +34,7 @@ pub enum Stage {
 }
 
 impl Anchor {
-    pub(super) fn new(at: Timestamp, stage: Stage, file: String, position: &Position) -> Self {
+    pub fn new(at: Timestamp, stage: Stage, file: String, position: &Position) -> Self {
         Self {
             at,
             who: "strongroom".into(),

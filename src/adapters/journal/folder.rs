@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::anchor::{Anchor, Stage};
 use super::line::parse_hex;
 use super::own::End;
 use super::read::Reading;
@@ -82,6 +83,16 @@ pub(super) fn left_behind(folder: &Path) -> io::Result<Vec<(JournalFile, End)>> 
         }
     }
     Ok(found)
+}
+
+/// The same, on the disk now and to be noted in the chain of writes.
+pub fn ends_left_behind(folder: &Path, at: Timestamp) -> io::Result<Vec<Anchor>> {
+    let mut anchors = Vec::new();
+    for (file, end) in left_behind(folder)? {
+        File::open(&file.path)?.sync_all()?;
+        anchors.extend(end.position().map(|position| Anchor::new(at, Stage::Reached, file.name, &position)));
+    }
+    Ok(anchors)
 }
 
 /// Not rewritten, whatever is in it: its end stands in the journal that names it.

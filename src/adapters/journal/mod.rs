@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 pub use anchor::{Anchor, Stage};
 pub use copy::{Copies, copy_out};
-pub use folder::{JournalFile, list};
+pub use folder::{JournalFile, ends_left_behind, list};
 pub use line::{Line, parse_hex};
 pub use own::{End, Own, Seal};
 pub use read::{Piece, Reading};
