@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::{Folder, House, back_up, digest, done, restore, run, text};
+use crate::crashes::BACKUP_WRITTEN;
 use crate::process::binary;
 
 #[tokio::test]
@@ -23,7 +24,8 @@ async fn what_a_killed_backup_left_goes_away_with_the_next() {
     for round in 0..3 {
         let mut command = binary();
         command.args(["backup", "--output"]).arg(&file).arg("--data-dir").arg(data);
-        let mut killed = command.env("FAILPOINTS", "backup.written=sleep(60000)").spawn().expect("the binary");
+        let mut killed =
+            command.env("FAILPOINTS", format!("{BACKUP_WRITTEN}=sleep(60000)")).spawn().expect("the binary");
         let begun = Instant::now();
         while fs::metadata(&draft).map_or(0, |draft| draft.len()) < 500 {
             assert!(begun.elapsed() < Duration::from_secs(20), "no draft: {:?}", killed.try_wait());

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::server;
+use crate::crashes::AUDIT_COPIED;
 use crate::process::{Strongroom, binary};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +23,7 @@ async fn what_a_killed_verify_copied_goes_away_with_the_next() {
         command.args(["audit", "verify", "--data-dir"]).arg(&strongroom.data).env("STRONGROOM_DATABASE", &url);
         command
     };
-    let mut killed = verify().env("FAILPOINTS", "audit.copied=sleep(60000)").spawn().expect("the binary");
+    let mut killed = verify().env("FAILPOINTS", format!("{AUDIT_COPIED}=sleep(60000)")).spawn().expect("the binary");
     let begun = Instant::now();
     while copies() == 0 {
         assert!(begun.elapsed() < Duration::from_secs(20), "no copies: {:?}", killed.try_wait());
