@@ -106,23 +106,12 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// Something that `actor` has done.
     pub fn of(actor: &'a Actor, action: &'a str, at: Timestamp) -> Self {
-        Self {
-            at,
-            who: Some(&actor.id),
-            scheme: actor.scheme,
-            from: actor.from,
-            action,
-            class: None,
-            name: "",
-            id: None,
-            revision: None,
-            with: Vec::new(),
-            outcome: Outcome::Done,
-        }
+        let done = Self { outcome: Outcome::Done, ..Self::refused(actor.scheme, actor.from, action, at) };
+        Self { who: Some(&actor.id), ..done }
     }
 
     /// Refused before it is known whose it is.
-    fn by_nobody(scheme: Scheme, from: Option<IpAddr>, action: &'a str, at: Timestamp) -> Self {
+    fn refused(scheme: Scheme, from: Option<IpAddr>, action: &'a str, at: Timestamp) -> Self {
         Self {
             at,
             who: None,
@@ -188,14 +177,14 @@ impl Audit {
 
     /// Somebody is not who they claim to be. The claimed name is not recorded: people type passwords there.
     pub async fn unknown(&self, scheme: Scheme, from: Option<IpAddr>) -> Result<()> {
-        self.journal.note(Event::by_nobody(scheme, from, "authenticate", self.clock.now()).note()).await
+        self.journal.note(Event::refused(scheme, from, "authenticate", self.clock.now()).note()).await
     }
 
     /// Somebody presents nothing. What is asked for is in their words, of which a few will do: whoever need not say who
     /// they are must not fill the disk any faster than by asking.
     pub async fn anonymous(&self, action: Action, class: Class, name: &str, from: Option<IpAddr>) -> Result<()> {
         let name: String = name.chars().take(WORDS_OF_NOBODY).collect();
-        let event = Event::by_nobody(Scheme::None, from, action.verb(), self.clock.now()).about(class, &name);
+        let event = Event::refused(Scheme::None, from, action.verb(), self.clock.now()).about(class, &name);
         self.journal.note(Event { who: Some("anonymous"), ..event }.note()).await
     }
 }

@@ -20,6 +20,8 @@ use crate::domain::secret::SecretText;
 
 /// Clients that are remembered, so that a caller is not looked up and opened at every request.
 const KEPT: usize = 4096;
+
+/// Recognises clients, and remembers those that it has recognised.
 pub struct Callers {
     records: Arc<Records>,
     by_name: Cache<String, Arc<Known>>,

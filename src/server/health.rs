@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
@@ -13,7 +13,13 @@ use warp::reply::Response;
 
 /// The parts that must work before callers are welcome, by name.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, bool>>>, Arc<Mutex<Option<&'static str>>>);
+pub struct Readiness(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    parts: BTreeMap<&'static str, bool>,
+    remark: Option<&'static str>,
+}
 
 /// One part, in the hands of whoever knows how it is.
 #[derive(Clone)]
@@ -32,24 +38,26 @@ impl Readiness {
 
     /// Names of the parts that are not ready.
     pub fn missing(&self) -> Vec<&'static str> {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().filter(|(_, ready)| !**ready).map(|(name, _)| *name).collect()
+        self.state().parts.iter().filter(|(_, ready)| !**ready).map(|(name, _)| *name).collect()
     }
 
     /// What whoever looks should know although callers are welcome: who is not ready gets no reads either.
     pub fn remark(&self, remark: Option<&'static str>) {
-        *self.1.lock().unwrap_or_else(PoisonError::into_inner) = remark;
+        self.state().remark = remark;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn welcome(&self) -> String {
-        let remark = *self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        remark.map_or_else(|| "ok\n".into(), |remark| format!("ok, {remark}\n"))
+        self.state().remark.map_or_else(|| "ok\n".into(), |remark| format!("ok, {remark}\n"))
     }
 }
 
 impl Part {
     pub fn set(&self, ready: bool) {
-        self.readiness.0.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, ready);
+        self.readiness.state().parts.insert(self.name, ready);
     }
 }
 

@@ -113,7 +113,7 @@ impl Desk {
         loop {
             match self.attempt(&batch).await {
                 Outcome::Done(answers, signed) => {
-                    self.bear_witness(signed.as_deref());
+                    self.bear_witness(signed).await;
                     return answer_each(batch, answers);
                 }
                 Outcome::Refused(error) => return answer_all(batch, &error),
@@ -128,7 +128,7 @@ impl Desk {
                 Outcome::Lost(_) => sleep(PAUSE).await,
                 Outcome::InDoubt(answers, mark) => match self.resolve(&mark).await {
                     Some(true) => {
-                        self.bear_witness(Some(&mark.ledger));
+                        self.bear_witness(Some(mark.ledger)).await;
                         return answer_each(batch, answers);
                     }
                     Some(false) if Instant::now() < until => {}
@@ -141,9 +141,11 @@ impl Desk {
         }
     }
 
-    fn bear_witness(&self, signed: Option<&Ledger>) {
-        if let (Some(witness), Some(ledger)) = (self.witness.get(), signed) {
-            witness.committed(ledger);
+    /// The anchor is a file, which another process may hold for a while: no thread of the executor waits for it.
+    async fn bear_witness(&self, signed: Option<Box<Ledger>>) {
+        if let (Some(witness), Some(ledger)) = (self.witness.get().cloned(), signed) {
+            let kept = tokio::task::spawn_blocking(move || witness.committed(&ledger));
+            let _ = kept.await; // a panic there has been reported by its own
         }
     }
 

@@ -18,7 +18,7 @@ const LOG: u32 = 1000;
 const LIMIT: u32 = 4_000;
 
 thread_local! {
-    /// Pages in the log after the last commit of this thread. Its file says nothing: it never shrinks.
+    /// Pages in the log after the last commit of this thread. Its file does not say: one that starts over keeps its length.
     static PAGES: Cell<u32> = const { Cell::new(0) };
 }
 
