@@ -5,6 +5,7 @@
 //! Must not be used for passwords that people choose.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use hex::FromHex;
 
 use crate::domain::entropy::Entropy;
 use crate::domain::secret::SecretText;
@@ -23,7 +24,7 @@ pub const DECOY: &str =
 pub fn hash(password: &SecretText, entropy: &dyn Entropy) -> SecretText {
     let salt = entropy.bytes::<SALT>();
     let tag = hmac::sign(&hmac::Key::new(HMAC_SHA256, &salt), password.expose().as_bytes());
-    SecretText::new(format!("{SCHEME}{}${}", hex(&salt), hex(tag.as_ref())))
+    SecretText::new(format!("{SCHEME}{}${}", hex::encode(salt), hex::encode(tag)))
 }
 
 /// In constant time. `Error::Damaged` if it is no hash.
@@ -36,20 +37,7 @@ pub fn verify(password: &SecretText, hash: &SecretText) -> Result<bool> {
 
 fn parse(hash: &str) -> Option<([u8; SALT], [u8; TAG])> {
     let (salt, tag) = hash.strip_prefix(SCHEME)?.split_once('$')?;
-    Some((bytes(salt)?, bytes(tag)?))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let plain = digits.len() == 2 * N && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let mut bytes = [0; N];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(digits.get(at..at + 2).filter(|_| plain)?, 16).ok()?;
-    }
-    Some(bytes)
+    Some((FromHex::from_hex(salt).ok()?, FromHex::from_hex(tag).ok()?))
 }
 
 #[cfg(test)]

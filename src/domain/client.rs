@@ -53,7 +53,7 @@ pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.0)
     }
 }
 

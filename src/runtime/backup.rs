@@ -310,7 +310,7 @@ fn progress(done: &'static str) -> impl FnMut(&Totals) + Send {
 
 fn report(out: &mut dyn io::Write, what: &str, totals: &Totals) -> anyhow::Result<()> {
     let Totals { keys, records, revisions, notes, digest } = totals;
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(digest);
     let lines = [
         what.to_owned(),
         format!("{records} records, {revisions} revisions, {notes} audit records, {keys} wrapped data keys"),

@@ -14,7 +14,6 @@ use crate::domain::name::StoreId;
 /// A disk's sector.
 pub const SLOT: usize = 512;
 const HEAD: &str = "strongroom-anchor 1";
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Fills the place with blanks behind the line, and allocates nothing: it is made for every commit.
 pub fn write(anchor: &Anchor) -> [u8; SLOT] {
@@ -58,20 +57,16 @@ pub fn read(slot: &[u8; SLOT]) -> Option<Anchor> {
     next().is_none().then_some(Anchor { store, ledger, at, accepted })
 }
 
+/// What does not fit is left out, and then the digest behind it.
 fn put_hex(rest: &mut &mut [u8], bytes: &[u8]) {
-    for byte in bytes {
-        let _ = rest.write_all(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    if let Some(digits) = rest.split_off_mut(..2 * bytes.len()) {
+        let _ = hex::encode_to_slice(bytes, digits); // as many as there is room for
     }
 }
 
 fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
     let mut bytes = [0; N];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut bytes).ok()?;
     Some(bytes)
 }
 

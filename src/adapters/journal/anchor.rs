@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::line::{hex, parse_hex};
+use super::line::parse_hex;
 use crate::app::audit::{Note, Position};
 
 /// A note like others, with a place in a journal.
@@ -42,7 +42,7 @@ impl Anchor {
             stage,
             file,
             n: position.number,
-            hash: hex(&position.hash),
+            hash: hex::encode(position.hash),
             outcome: "done".into(),
         }
     }

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::line::hex;
 use super::own::{End, Own, Seal};
 use super::page::{Page, Trouble};
 use super::{Anchor, Ground, Stage, folder, unavailable};
@@ -262,7 +261,7 @@ impl Desk {
 
 impl Ground {
     fn draft(&self) -> Result<Page> {
-        let chain = hex(&self.entropy.bytes::<16>());
+        let chain = hex::encode(self.entropy.bytes::<16>());
         Page::draft(&self.folder, self.clock.now(), &chain).map_err(unavailable)
     }
 

@@ -3,6 +3,8 @@
 //! There is one spelling for each number, hash and note, and reading takes no other: whoever changes a
 //! byte changes one of the three. Must not know what notes say.
 
+use std::io::Write;
+
 use crate::app::audit::Position;
 
 const NUMBER: &str = "{\"n\":";
@@ -10,7 +12,6 @@ const HASH: &str = ",\"hash\":\"";
 const NOTE: &str = "\",\"note\":";
 const END: &str = "}";
 const HASH_DIGITS: usize = 64;
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A line that was read. What it claims is not verified yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,28 +23,15 @@ pub struct Line {
 /// Appends the line and its end to the buffer; no other memory is taken.
 pub(super) fn render(buffer: &mut Vec<u8>, position: &Position, note: &str) {
     buffer.extend_from_slice(NUMBER.as_bytes());
-    push_number(buffer, position.number);
+    let _ = write!(buffer, "{}", position.number); // memory takes all of it
     buffer.extend_from_slice(HASH.as_bytes());
-    for byte in position.hash {
-        buffer.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-    }
+    let start = buffer.len();
+    buffer.resize(start + HASH_DIGITS, 0);
+    // Room for exactly this many digits was made.
+    let _ = hex::encode_to_slice(position.hash, &mut buffer[start..]);
     for part in [NOTE, note, END, "\n"] {
         buffer.extend_from_slice(part.as_bytes());
     }
-}
-
-fn push_number(buffer: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut from = digits.len();
-    loop {
-        from -= 1;
-        digits[from] = DIGITS[(number % 10) as usize];
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    buffer.extend_from_slice(&digits[from..]);
 }
 
 /// Reads a line without its end; `None` for everything that [`render`] does not write.
@@ -63,21 +51,9 @@ fn parse_number(text: &str) -> Option<u64> {
 
 /// Lowercase hexadecimal digits, exactly as many as the bytes need.
 pub fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    let value = |digit: u8| DIGITS.iter().position(|known| *known == digit);
     let mut bytes = [0; N];
-    if digits.len() != 2 * N {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = ((value(pair[0])? << 4) | value(pair[1])?) as u8;
-    }
-    Some(bytes)
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    (!text.bytes().any(|digit| digit.is_ascii_uppercase())).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -145,7 +121,11 @@ mod tests {
 
         #[test]
         fn hexadecimal_digits_go_both_ways(bytes: [u8; 16]) {
-            prop_assert_eq!(parse_hex::<16>(&hex(&bytes)), Some(bytes));
+            let digits = hex::encode(bytes);
+            prop_assert_eq!(parse_hex::<16>(&digits), Some(bytes));
+            let upper = digits.to_uppercase();
+            prop_assert_eq!(parse_hex::<16>(&upper), Some(bytes).filter(|_| upper == digits));
+            prop_assert_eq!(parse_hex::<15>(&digits), None);
         }
     }
 }

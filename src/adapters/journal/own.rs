@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::line::{hex, parse_hex};
+use super::line::parse_hex;
 use crate::app::audit::{Note, Position};
 use crate::app::ports::Mac;
 
@@ -46,7 +46,7 @@ pub struct Seal {
 
 impl From<Mac> for Seal {
     fn from(mac: Mac) -> Self {
-        Self { epoch: mac.epoch, mac: hex(&mac.bytes) }
+        Self { epoch: mac.epoch, mac: hex::encode(mac.bytes) }
     }
 }
 
@@ -68,7 +68,7 @@ pub struct End {
 
 impl End {
     pub(super) fn new(chain: &str, position: &Position, torn: u64) -> Self {
-        Self { chain: chain.to_owned(), n: position.number, hash: hex(&position.hash), torn }
+        Self { chain: chain.to_owned(), n: position.number, hash: hex::encode(position.hash), torn }
     }
 
     pub fn position(&self) -> Option<Position> {

@@ -13,7 +13,6 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::line::hex;
 use super::own::{End, Own, Seal};
 use super::{Anchor, Pace, Stage, chain_start, folder, unavailable};
 use crate::app::audit::{Note, Position};
@@ -106,7 +105,7 @@ struct Desk {
 
 impl Desk {
     fn new(ground: TableGround, anchors: mpsc::UnboundedSender<Anchor>) -> Self {
-        let chain = hex(&ground.entropy.bytes::<16>());
+        let chain = hex::encode(ground.entropy.bytes::<16>());
         let name = folder::name(ground.clock.now(), &chain);
         let position = chain_start(&chain);
         let (pending, recent) = (Vec::new(), VecDeque::new());
@@ -233,7 +232,7 @@ impl Desk {
     async fn begin_anew(&mut self) -> Result<()> {
         tracing::warn!(journal = self.name, "the audit journal was cut off for so long that others closed it");
         let pending: Vec<Note> = self.pending.drain(..).map(|(_, note)| note).collect();
-        let chain = hex(&self.ground.entropy.bytes::<16>());
+        let chain = hex::encode(self.ground.entropy.bytes::<16>());
         self.name = folder::name(self.ground.clock.now(), &chain);
         self.position = chain_start(&chain);
         self.chain = chain;

@@ -60,8 +60,7 @@ impl KeyFile {
 /// Says which key it is and nothing about it, and stays the same when the file is moved.
 fn identity(root: &[u8; KEY_LENGTH]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, root), b"strongroom root key");
-    let hex: String = tag.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("file:{hex}")
+    format!("file:{}", hex::encode(&tag.as_ref()[..8]))
 }
 
 fn refuse(path: &Path, why: impl Into<String>) -> Error {

@@ -41,7 +41,7 @@ impl Reconciled for CertificateAuthority {
         let status = CertificateAuthorityStatus {
             revision: Some(number(entry.stamp.number)),
             not_after: facts.as_ref().map(|facts| Time(facts.not_after)),
-            serial_number: facts.as_ref().map(|facts| facts.serial.iter().map(|byte| format!("{byte:02x}")).collect()),
+            serial_number: facts.as_ref().map(|facts| hex::encode(&facts.serial)),
             config_map_name: bundle.as_ref().map(|it| it.name.clone()),
             ..CertificateAuthorityStatus::default()
         };

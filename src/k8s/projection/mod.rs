@@ -148,7 +148,7 @@ fn word<'a>(sort: Sort, sources: impl Iterator<Item = (&'a str, &'a str)>) -> St
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }
-    context.finish().as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&context.finish().as_ref()[..16])
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ async fn look_at_all(
     println!("journals  {} records in {} files, {} not sealed", journals.records, journals.files, journals.unsealed);
     println!("records   {} with {} revisions", records.records, records.revisions);
     journals.remarks.iter().for_each(|remark| println!("note      {remark}"));
-    let hash: String = ledger.position.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(ledger.position.hash);
     Ok(format!(
         "ok: {} records of audit, {} records, chain head {} {hash}",
         told.records + journals.records,

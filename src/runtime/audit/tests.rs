@@ -153,7 +153,7 @@ fn go_on(path: &Path, count: u64, torn: &[u8]) {
 }
 
 fn rendered(position: &Position, note: &Note) -> String {
-    let hash: String = position.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex::encode(position.hash);
     format!("{{\"n\":{},\"hash\":\"{hash}\",\"note\":{}}}\n", position.number, note.as_str())
 }
 

@@ -51,10 +51,6 @@ impl Searcher {
 }
 
 fn encodings(value: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let hex = |upper: bool| -> Vec<u8> {
-        let digit = |byte: &u8| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") };
-        value.iter().map(digit).collect::<String>().into_bytes()
-    };
     let url = |keep: fn(u8) -> bool, upper: bool| -> Vec<u8> {
         let one = |byte: &u8| match keep(*byte) {
             true => char::from(*byte).to_string(),
@@ -66,8 +62,8 @@ fn encodings(value: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut all = vec![
         ("raw", value.to_vec()),
-        ("hex", hex(false)),
-        ("HEX", hex(true)),
+        ("hex", hex::encode(value).into_bytes()),
+        ("HEX", hex::encode_upper(value).into_bytes()),
         ("URL", url(plain, true)),
         ("url", url(plain, false)),
         ("url with slashes", url(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte), true)),
@@ -97,7 +93,7 @@ fn a_planted_value_is_found_in_every_encoding_and_nothing_else_is() {
     let searcher = Searcher::new(&[("door".to_owned(), value.as_bytes().to_vec())]);
     let noise = "2026-11-22T08:00:00Z TRACE something: K7+x/Qw9 and more, aGVsbG8gd29ybGQ= ".repeat(50);
     assert!(searcher.hits("noise", noise.as_bytes()).is_empty());
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex::encode(value);
     let in_base64 = |before: &str| BASE64_STANDARD.encode(format!("{before}{value}, and what follows"));
     let url: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let forms = [

@@ -53,7 +53,7 @@ async fn what_one_replica_acknowledges_another_serves() {
     let (whole, said) = audit("verify");
     assert!(!whole && said.contains("record 2 is missing"), "{said}");
     let rows = server::shared().sql(name, "SELECT string_agg(sealed::text, '') FROM strongroom.revisions");
-    let value = b"v-a-l-u-e".map(|byte| format!("{byte:02x}")).concat();
+    let value = hex::encode("v-a-l-u-e");
     assert!(!rows.is_empty() && !rows.contains(&value));
 }
 

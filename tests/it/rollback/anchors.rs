@@ -81,8 +81,7 @@ async fn what_this_store_has_not_signed_is_no_anchor() {
         // The number, so that the anchor looks older than it is.
         let forged = [&words[..5], &["1"], &words[6..words.len() - 1]].concat().join(" ") + " ";
         let digest = strongroom::app::audit::sha256(forged.as_bytes());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let slot = format!("{:<511}\n", forged + &digest);
+        let slot = format!("{:<511}\n", forged + &hex::encode(digest));
         bytes[at..at + 512].copy_from_slice(slot.as_bytes());
     }
     fs::write(&path, bytes).expect("written");
