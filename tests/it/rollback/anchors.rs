@@ -69,10 +69,7 @@ async fn one_damaged_copy_is_made_good_and_two_are_not_passed_over() {
 /// Fitting digests are no proof: the ledger's own signature is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_this_store_has_not_signed_is_no_anchor() {
-    let mut house = House::open().await;
-    let id = house.create("mail", "first").await;
-    house.strongroom.kill();
-    let data = house.strongroom.data.clone();
+    let (mut house, id, data) = stopped().await;
     let path = data.join(ANCHOR);
     let mut bytes = fs::read(&path).expect("an anchor");
     for at in [0, PAGE] {

@@ -113,6 +113,24 @@ fn accept(data: &Path) -> String {
     done(&run(&["accept-rollback", "--yes"], data))
 }
 
+/// A server with one credential, killed, and its data.
+async fn stopped() -> (House, String, PathBuf) {
+    let mut house = House::open().await;
+    let id = house.create("mail", "first").await;
+    house.strongroom.kill();
+    let data = house.strongroom.data.clone();
+    (house, id, data)
+}
+
+/// While the server runs, and the audit knows of it afterwards.
+async fn accept_and_go_on(house: &mut House, id: &str) {
+    let data = house.strongroom.data.clone();
+    accept(&data);
+    assert_writes_go_on(house, id).await;
+    house.strongroom.kill();
+    assert_audit_tells(&data, "accept rollback");
+}
+
 /// The audit is whole, and tells of this.
 fn assert_audit_tells(data: &Path, action: &str) {
     let said = done(&run(&["audit", "verify"], data));

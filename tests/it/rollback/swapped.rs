@@ -91,19 +91,13 @@ async fn a_damaged_byte_at_the_end_of_the_log_is_noticed() {
     fs::write(&log, &bytes).expect("written");
     house.strongroom.start().await;
     assert_read_only(&house, &id, "first").await;
-    accept(&data);
-    assert_writes_go_on(&house, &id).await;
-    house.strongroom.kill();
-    assert_audit_tells(&data, "accept rollback");
+    accept_and_go_on(&mut house, &id).await;
 }
 
 /// Whoever puts an older copy there and writes into it leaves it longer than it was, and not the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_that_was_written_to_since_is_noticed() {
-    let mut house = House::open().await;
-    let id = house.create("mail", "first").await;
-    house.strongroom.kill();
-    let data = house.strongroom.data.clone();
+    let (mut house, id, data) = stopped().await;
     let kept = keep(&data, "kept");
     house.strongroom.start().await;
     house.update(&id, "second").await;
@@ -122,18 +116,12 @@ async fn an_older_copy_that_was_written_to_since_is_noticed() {
     assert_read_only(&house, &id, "other 19").await;
     let said = errors(&house.strongroom);
     assert!(said[0].contains("is not the one that it had at"), "{said:?}");
-    accept(&data);
-    assert_writes_go_on(&house, &id).await;
-    house.strongroom.kill();
-    assert_audit_tells(&data, "accept rollback");
+    accept_and_go_on(&mut house, &id).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_right_store_put_back_needs_no_word_of_anybody() {
-    let mut house = House::open().await;
-    let id = house.create("mail", "first").await;
-    house.strongroom.kill();
-    let data = house.strongroom.data.clone();
+    let (mut house, id, data) = stopped().await;
     let older = keep(&data, "older");
     house.strongroom.start().await;
     house.update(&id, "second").await;
