@@ -106,9 +106,16 @@ pub struct Projections(Mutex<Known>);
 struct Known {
     held: HashMap<Place, Held>,
     by_owner: HashMap<Owner, BTreeSet<Place>>,
+    /// The newest version that each shelf's watch has told of: everything before it is known.
+    told: HashMap<Shelf, u64>,
 }
 
 impl Known {
+    fn hear(&mut self, shelf: Shelf, version: &str) {
+        let told = self.told.entry(shelf).or_default();
+        *told = number(version).max(*told);
+    }
+
     fn forget(&mut self, place: &Place) -> Option<Owner> {
         let owner = self.held.remove(place)?.claimed_owner(&place.namespace)?;
         if let Some(places) = self.by_owner.get_mut(&owner) {
@@ -131,13 +138,9 @@ impl Known {
     }
 }
 
-/// Versions are numbers on every API server there is; where they are not, each one counts as newer.
-fn is_newer(held: &Held, known: &Held) -> bool {
-    let number = |held: &Held| held.resource_version.parse::<u64>().ok();
-    match (number(held), number(known)) {
-        (Some(new), Some(old)) => new > old,
-        _ => held.resource_version != known.resource_version,
-    }
+/// A number on every API server that is conformant, and one sequence for all objects of a kind (KEP-5504).
+fn number(version: &str) -> u64 {
+    version.parse().unwrap_or_default()
 }
 
 impl Projections {
@@ -155,10 +158,16 @@ impl Projections {
         places.filter_map(|place| Some((place.clone(), known.held.get(place)?.clone()))).collect()
     }
 
-    /// What we have written ourselves.
+    /// What we have written ourselves. The watch may have been faster than the answer to our request: what it has
+    /// told meanwhile, that the projection is gone or lost its label included, is not undone.
     pub fn record(&self, place: Place, held: Held) {
         let mut known = self.lock();
-        if known.held.get(&place).is_none_or(|old| old.uid != held.uid || is_newer(&held, old) || held.verified) {
+        let is_news = match known.held.get(&place) {
+            Some(old) if old.resource_version == held.resource_version => held.verified,
+            Some(old) => number(&held.resource_version) > number(&old.resource_version),
+            None => known.told.get(&place.shelf).is_none_or(|told| number(&held.resource_version) > *told),
+        };
+        if is_news {
             known.keep(place, held);
         }
     }
@@ -166,18 +175,29 @@ impl Projections {
     /// What a watch tells. Returns the resources that have to look, which are none for an echo of our own write.
     pub fn observe(&self, place: Place, held: Held) -> HashSet<Owner> {
         let mut known = self.lock();
+        known.hear(place.shelf, &held.resource_version);
         match known.held.get(&place) {
-            Some(old) if old.uid == held.uid && !is_newer(&held, old) => HashSet::new(),
+            Some(old) if number(&old.resource_version) >= number(&held.resource_version) => HashSet::new(),
             _ => known.keep(place, held),
         }
     }
 
-    /// A deletion, seen by a watch or done by us. One of another object at the same place is old news.
-    pub fn remove(&self, place: &Place, uid: &str) -> Option<Owner> {
+    /// What a watch tells of one that is deleted, or not labelled as ours any more, since this version. Returns whose
+    /// it was. One that we have written anew since then, and another object at the same place, stay.
+    pub fn observe_end(&self, place: &Place, uid: &str, version: &str) -> Option<Owner> {
         let mut known = self.lock();
+        known.hear(place.shelf, version);
         match known.held.get(place) {
-            Some(held) if held.uid == uid => known.forget(place),
+            Some(held) if held.uid == uid && number(&held.resource_version) <= number(version) => known.forget(place),
             _ => None,
+        }
+    }
+
+    /// What we have deleted ourselves.
+    pub fn remove(&self, place: &Place, uid: &str) {
+        let mut known = self.lock();
+        if known.held.get(place).is_some_and(|held| held.uid == uid) {
+            known.forget(place);
         }
     }
 
@@ -257,9 +277,35 @@ pub(super) mod tests {
     fn a_deletion_of_an_earlier_object_is_old_news() {
         let projections = Projections::default();
         projections.record(place(), read(&meta("5", "db", &[])));
-        assert_eq!(projections.remove(&place(), "u0"), None);
-        assert_eq!(projections.remove(&place(), "u1"), Some(owner("db")));
+        assert_eq!(projections.observe_end(&place(), "u0", "6"), None);
+        assert_eq!(projections.observe_end(&place(), "u1", "4"), None);
+        assert_eq!(projections.observe_end(&place(), "u1", "6"), Some(owner("db")));
         assert!(projections.get(&place()).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_end_was_told_does_not_bring_it_back() {
+        let written = || Held { verified: true, ..read(&meta("5", "db", &[])) };
+        for told in [&["5"][..], &["4"], &[]] {
+            let projections = Projections::default();
+            projections.observe(place(), read(&meta("3", "db", &[])));
+            for version in told {
+                projections.observe(place(), read(&meta(version, "db", &[])));
+            }
+            assert_eq!(projections.observe_end(&place(), "u1", "6"), Some(owner("db")));
+            projections.record(place(), written());
+            assert!(projections.get(&place()).is_none(), "{told:?}");
+            projections.record(place(), Held { resource_version: "7".into(), ..written() });
+            assert!(projections.get(&place()).is_some_and(|held| held.verified));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_a_later_edit_was_told_does_not_hide_it() {
+        let projections = Projections::default();
+        projections.observe(place(), read(&meta("6", "db", &[("kubectl-edit", &["password"])])));
+        projections.record(place(), Held { verified: true, ..read(&meta("5", "db", &[])) });
+        assert!(projections.get(&place()).is_some_and(|held| held.resource_version == "6" && !held.verified));
     }
 
     #[test]

@@ -86,7 +86,8 @@ impl Watch {
             Event::Apply(object) => self.projections.observe(place(&object), held::read(&object.metadata)),
             Event::Delete(object) => {
                 let uid = object.metadata.uid.as_deref().unwrap_or_default();
-                self.projections.remove(&place(&object), uid).into_iter().collect()
+                let version = object.metadata.resource_version.as_deref().unwrap_or_default();
+                self.projections.observe_end(&place(&object), uid, version).into_iter().collect()
             }
             Event::InitDone => self.projections.retain(shelf, &std::mem::take(listed)),
         }
