@@ -16,7 +16,7 @@ use strongroom::domain::name::RecordId;
 use strongroom::domain::record::Entry;
 
 use super::power::rolled_back;
-use super::{Dice, Findings, admin, amount, bench, callers, copy, open};
+use super::{Dice, Faults, Findings, admin, amount, bench, callers, copy, open};
 
 const RECORDS: usize = 200;
 /// How many of them the log still holds.
@@ -166,14 +166,21 @@ impl Served {
 }
 
 /// Damages copies of both stores in turn.
-fn damage_often(stores: &[PathBuf; 2], values: &Values, faults: usize, mut dice: Dice) -> ([Served; 2], Vec<String>) {
+fn damage_often(
+    stores: &[PathBuf; 2],
+    values: &Values,
+    share: usize,
+    faults: &Faults,
+    mut dice: Dice,
+) -> ([Served; 2], Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let bench = bench();
     let data = bench.path().join("damaged");
     let (mut sums, mut violations) = (<[Served; 2]>::default(), Vec::new());
-    for number in 0..faults {
+    for number in 0..share {
         copy(&stores[number % 2], &data);
         let what = damage(&data, &mut dice);
+        faults.add();
         let (sum, in_log) = (&mut sums[number % 2], what.starts_with(LOG));
         match catch_unwind(AssertUnwindSafe(|| runtime.block_on(ask_for_all(&data, values, in_log)))) {
             Err(_) => violations.push(format!("{what}: panic")),
@@ -201,18 +208,19 @@ fn a_changed_byte_never_becomes_a_wrong_value() {
     let [mut logged, mut whole] = <[Served; 2]>::default();
     std::thread::scope(|scope| {
         let starts: Vec<_> = (0..THREADS).map(|_| dice.split()).collect();
-        let (stores, values) = (&stores, &values);
-        let threads = starts.into_iter().map(|dice| scope.spawn(move || damage_often(stores, values, share, dice)));
+        let (stores, values, faults) = (&stores, &values, findings.faults.clone());
+        let faults = &faults;
+        let threads =
+            starts.into_iter().map(|dice| scope.spawn(move || damage_often(stores, values, share, faults, dice)));
         for thread in threads.collect::<Vec<_>>() {
             let ([with, without], violations) = thread.join().expect("no panic but those that were caught");
             logged.add(with);
             whole.add(without);
             findings.violations.extend(violations);
-            findings.faults += share;
         }
     });
     // One fault in the file takes few records with it, and no revision comes back that was replaced.
-    assert!(whole.right > (findings.faults / 2 - whole.unopened) * RECORDS * 9 / 10, "{whole:?}");
+    assert!(whole.right > (findings.faults.count() / 2 - whole.unopened) * RECORDS * 9 / 10, "{whole:?}");
     assert_eq!(whole.older, 0, "{whole:?}");
     findings.judge(&format!("of {RECORDS} records each, without a log {whole:?}, with one {logged:?}"));
 }

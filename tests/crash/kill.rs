@@ -25,7 +25,7 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
         let work: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(work(callers.clone(), dice.split()))).collect();
         tokio::time::sleep(Duration::from_millis(50 + dice.roll() % 451)).await;
         strongroom.kill();
-        findings.faults += 1;
+        findings.faults.add();
         for caller in work {
             caller.await.expect("a caller");
         }
@@ -37,7 +37,7 @@ async fn what_was_acknowledged_is_there_after_sigkill() {
             strongroom.spawn();
             tokio::time::sleep(Duration::from_millis(dice.roll() % 200)).await;
             strongroom.kill();
-            findings.faults += 1;
+            findings.faults.add();
         }
         strongroom.start().await;
         callers.arrive().await;

@@ -40,6 +40,9 @@ use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::iter;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use strongroom::app::App;
 use strongroom::app::alarm::Alarm;
@@ -57,10 +60,34 @@ fn is_torture() -> bool {
     std::env::var("TORTURE").is_ok_and(|value| !matches!(value.as_str(), "" | "0"))
 }
 
+/// How often the full form, which takes hours, says how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Counts what was injected, for several threads.
+struct Faults {
+    experiment: &'static str,
+    count: AtomicUsize,
+    told: Mutex<Instant>,
+}
+
+impl Faults {
+    fn add(&self) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut told = self.told.lock().expect("nobody panics while telling");
+        if told.elapsed() > TOLD_EVERY {
+            *told = Instant::now();
+            println!("{}: {count} faults injected so far", self.experiment);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
 /// What an experiment did and found. It must be ended with [`Findings::judge`].
 struct Findings {
-    experiment: &'static str,
-    faults: usize,
+    faults: Arc<Faults>,
     violations: Vec<String>,
     seed: u64,
 }
@@ -69,11 +96,13 @@ impl Findings {
     fn of(experiment: &'static str) -> (Self, Dice) {
         let given = std::env::var("CRASH_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one(experiment));
-        (Self { experiment, faults: 0, violations: Vec::new(), seed }, Dice(seed))
+        let faults = Faults { experiment, count: AtomicUsize::new(0), told: Mutex::new(Instant::now()) };
+        (Self { faults: Arc::new(faults), violations: Vec::new(), seed }, Dice(seed))
     }
 
     fn judge(self, about: &str) {
-        let Self { experiment, faults, violations, seed } = self;
+        let Self { faults, violations, seed } = self;
+        let (experiment, faults) = (faults.experiment, faults.count());
         println!("{experiment}: {faults} faults injected, {} violations found; {about}", violations.len());
         assert!(faults > 0, "{experiment}: nothing was injected, so nothing was shown");
         let first: Vec<&str> = violations.iter().take(20).map(String::as_str).collect();

@@ -13,7 +13,7 @@ use x509_parser::pem::Pem;
 use super::callers::{self, Callers, Memory, Outcome};
 use super::disk::{self, Event};
 use super::medium::{Fate, Medium};
-use super::{Dice, Findings, admin, amount, bench, ground, is_torture, open};
+use super::{Dice, Faults, Findings, admin, amount, bench, ground, is_torture, open};
 
 const WRITES: usize = 512;
 const PARTS: usize = 4;
@@ -172,12 +172,12 @@ async fn write_again(app: &App) -> strongroom::domain::Result<()> {
 }
 
 /// Walks through the record and loses power at the chosen events.
-fn lose_power(recording: &Recording, chosen: &BTreeSet<usize>, mut dice: Dice) -> (usize, Vec<String>) {
+fn lose_power(recording: &Recording, chosen: &BTreeSet<usize>, faults: &Faults, mut dice: Dice) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let bench = bench();
     let data: PathBuf = bench.path().join("data");
     let (mut medium, mut certain) = (Medium::default(), BTreeMap::new());
-    let (mut faults, mut violations) = (0, Vec::new());
+    let (mut inspected, mut violations) = (0, Vec::new());
     for (number, event) in recording.events.iter().enumerate() {
         if chosen.contains(&number) {
             for fate in [Fate::Gone, Fate::Kept, Fate::Mixed] {
@@ -185,10 +185,11 @@ fn lose_power(recording: &Recording, chosen: &BTreeSet<usize>, mut dice: Dice) -
                 let torn = torn_root(&data);
                 let wrong = runtime.block_on(inspect(&data, &certain, &recording.memory)).into_iter().chain(torn);
                 // A process for each would take too long.
-                let audit = (faults % 10 == 0).then(|| callers::verify_audit(&data)).flatten();
+                let audit = (inspected % 10 == 0).then(|| callers::verify_audit(&data)).flatten();
                 let wrong = wrong.chain(audit);
                 violations.extend(wrong.map(|wrong| format!("event {number}, {fate:?}: {wrong}")));
-                faults += 1;
+                inspected += 1;
+                faults.add();
                 let _ = fs::remove_dir_all(&data);
             }
         }
@@ -198,7 +199,7 @@ fn lose_power(recording: &Recording, chosen: &BTreeSet<usize>, mut dice: Dice) -
             *known = revision.max(*known);
         }
     }
-    (faults, violations)
+    violations
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -215,19 +216,18 @@ async fn what_was_acknowledged_is_there_after_a_loss_of_power() {
     }
     let boundaries: usize = shares.iter().map(BTreeSet::len).sum();
     assert!(recording.is_lost_without_syncs(&mut dice).await, "a model that cannot lose anything shows nothing");
-    let recording = &recording;
+    let (recording, faults) = (&recording, findings.faults.clone());
+    let faults = &faults;
     std::thread::scope(|scope| {
         let walks: Vec<_> = shares
             .iter()
             .map(|share| {
                 let dice = dice.split();
-                scope.spawn(move || lose_power(recording, share, dice))
+                scope.spawn(move || lose_power(recording, share, faults, dice))
             })
             .collect();
         for walk in walks {
-            let (faults, violations) = walk.join().expect("a walk");
-            findings.faults += faults;
-            findings.violations.extend(violations);
+            findings.violations.extend(walk.join().expect("a walk"));
         }
     });
     findings.judge(&format!("{boundaries} of {} boundaries of {} acknowledged writes", all.len(), recording.writes));
