@@ -16,8 +16,14 @@ use crate::api::confidant::Confidant;
 use crate::app::App;
 use crate::server::metrics::HttpMetrics;
 
+/// Every dialect with its settings.
+#[derive(Default)]
+pub struct Dialects {
+    pub confidant: Confidant,
+}
+
 /// Every dialect on one port. Confidant is mounted at the root too and so must come last.
-pub fn routes(app: Arc<App>, metrics: HttpMetrics) -> BoxedFilter<(Response,)> {
+pub fn routes(dialects: Dialects, app: Arc<App>, metrics: HttpMetrics) -> BoxedFilter<(Response,)> {
     let nobodys = |_| async { Ok::<_, Infallible>(route::response(StatusCode::NOT_FOUND, &[], "not found\n")) };
-    route::filter::<Confidant>(app, metrics).recover(nobodys).unify().boxed()
+    route::filter(Arc::new(dialects.confidant), app, metrics).recover(nobodys).unify().boxed()
 }

@@ -3,6 +3,8 @@
 //!
 //! Once a path belongs to a dialect nothing is rejected to the next one: the dialect answers, always.
 
+use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,51 +22,64 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::domain::Error;
 use crate::domain::actor::Actor;
-use crate::domain::permission::Action;
-use crate::domain::record::Class;
+use crate::domain::permission::{Action, Resource};
 use crate::server::Peer;
 use crate::server::body::{self, Unread};
 use crate::server::identity::{Refused, identify};
 use crate::server::metrics::{HttpMetrics, Labels};
 
 /// One operation.
-pub struct Route {
+pub struct Route<D> {
     pub method: Method,
     /// Segments after the mount; `{name}` stands for one that is not empty.
     pub template: &'static str,
-    pub handler: Handler,
+    pub handler: Handler<D>,
 }
 
-pub enum Handler {
+pub enum Handler<D> {
     /// For anybody, and about nothing that needs a caller.
-    Open(fn() -> Response),
+    Open(fn(Request<D>) -> BoxFuture<'static, Response>),
     /// For callers that are known.
-    Known { asks: Asks, run: fn(Call) -> BoxFuture<'static, Response> },
+    Known { asks: Asks, run: fn(Call<D>) -> BoxFuture<'static, Response> },
 }
 
-/// What an operation does, and to records of which class.
+/// What an operation does, and to what.
 #[derive(Clone, Copy)]
 pub struct Asks {
     pub action: Action,
-    pub class: Class,
+    pub resource: Resource,
 }
 
-/// A request of a known caller.
-pub struct Call {
+/// A request of whomever.
+pub struct Request<D> {
     pub app: Arc<App>,
-    pub actor: Actor,
-    pub asks: Asks,
+    pub dialect: Arc<D>,
     pub method: Method,
     pub headers: HeaderMap,
-    /// Of operations that write; wiped when dropped.
+    /// Of operations of known callers that write; wiped when dropped.
     pub body: Zeroizing<Vec<u8>>,
     parameters: Parameters,
     query: String,
 }
 
+/// A request of a known caller.
+pub struct Call<D> {
+    pub request: Request<D>,
+    pub actor: Actor,
+    pub asks: Asks,
+}
+
+impl<D> Deref for Call<D> {
+    type Target = Request<D>;
+
+    fn deref(&self) -> &Request<D> {
+        &self.request
+    }
+}
+
 type Parameters = Vec<(&'static str, String)>;
 
-impl Call {
+impl<D> Request<D> {
     /// What stands in the path for `{name}`.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
@@ -72,7 +87,14 @@ impl Call {
 
     /// The first value of a query parameter.
     pub fn query(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value.into())
+        self.queries(name).next()
+    }
+
+    /// All values of a query parameter, in their order.
+    pub fn queries(&self, name: &str) -> impl Iterator<Item = String> {
+        form_urlencoded::parse(self.query.as_bytes())
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.into())
     }
 }
 
@@ -88,26 +110,27 @@ pub enum Refusal {
     Error(Error),
 }
 
-pub trait Dialect: 'static {
+/// One of the APIs, with the settings that are its own.
+pub trait Dialect: Sized + Send + Sync + 'static {
     /// A label in the metrics.
     const NAME: &'static str;
     /// Prefixes of every template; the first that fits counts.
     const MOUNTS: &'static [&'static str];
 
-    fn routes() -> &'static [Route];
+    fn routes() -> &'static [Route<Self>];
 
     fn refuse(refusal: Refusal) -> Response;
 }
 
 /// What a path comes to under a table.
-struct Place {
+struct Place<D: 'static> {
     /// Operations at this path, one for each method.
-    routes: Vec<&'static Route>,
+    routes: Vec<&'static Route<D>>,
     parameters: Parameters,
 }
 
-impl Place {
-    fn route(&self, method: &Method) -> Option<&'static Route> {
+impl<D> Place<D> {
+    fn route(&self, method: &Method) -> Option<&'static Route<D>> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         self.routes.iter().copied().find(|route| route.method == *method)
     }
@@ -124,7 +147,7 @@ impl Place {
 
 /// `None`: not under this dialect's mounts. Escapes are undone before the path is split, as the dialects'
 /// originals do, so an escaped slash is a slash.
-fn find<D: Dialect>(path: &str) -> Option<Place> {
+fn find<D: Dialect>(path: &str) -> Option<Place<D>> {
     let path = percent_decode_str(path).decode_utf8().ok()?;
     let below = |mount: &&str| path.strip_prefix(*mount).filter(|rest| rest.starts_with('/'));
     let rest = D::MOUNTS.iter().find_map(below)?;
@@ -153,10 +176,11 @@ fn fit(template: &'static str, path: &str) -> Option<Parameters> {
 }
 
 /// What the filter reads from a request besides its body.
-struct Asked {
+struct Asked<D: Dialect> {
     app: Arc<App>,
+    dialect: Arc<D>,
     metrics: HttpMetrics,
-    place: Place,
+    place: Place<D>,
     method: Method,
     query: String,
     headers: HeaderMap,
@@ -164,7 +188,7 @@ struct Asked {
 }
 
 /// The dialect as a filter. Rejects only paths outside its mounts.
-pub fn filter<D: Dialect>(app: Arc<App>, metrics: HttpMetrics) -> BoxedFilter<(Response,)> {
+pub fn filter<D: Dialect>(dialect: Arc<D>, app: Arc<App>, metrics: HttpMetrics) -> BoxedFilter<(Response,)> {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     let place = warp::path::full()
         .and_then(|path: FullPath| async move { find::<D>(path.as_str()).ok_or_else(warp::reject::not_found) });
@@ -174,15 +198,15 @@ pub fn filter<D: Dialect>(app: Arc<App>, metrics: HttpMetrics) -> BoxedFilter<(R
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
         .map(move |place, method, query, headers, peer| {
-            let (app, metrics) = (app.clone(), metrics.clone());
-            Asked { app, metrics, place, method, query, headers, peer }
+            let (app, dialect, metrics) = (app.clone(), dialect.clone(), metrics.clone());
+            Asked { app, dialect, metrics, place, method, query, headers, peer }
         })
         .and(warp::body::stream())
-        .then(|asked: Asked, body| answer::<D>(asked, body))
+        .then(|asked: Asked<D>, body| answer(asked, body))
         .boxed()
 }
 
-async fn answer<D: Dialect>(asked: Asked, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
+async fn answer<D: Dialect>(asked: Asked<D>, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
     let begun = Instant::now();
     let (metrics, head) = (asked.metrics.clone(), asked.method == Method::HEAD);
     let route = asked.place.route(&asked.method);
@@ -207,37 +231,40 @@ async fn answer<D: Dialect>(asked: Asked, body: impl Stream<Item = Result<impl B
 }
 
 /// Who is asked before what: a caller that is nobody does not make us read its body.
-async fn run(
-    route: &'static Route,
-    asked: Asked,
+async fn run<D: Dialect>(
+    route: &'static Route<D>,
+    asked: Asked<D>,
     stream: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Response, Refusal> {
+    let Asked { app, dialect, place, query, headers, peer, .. } = asked;
+    let (method, body) = (route.method.clone(), Zeroizing::default());
+    let mut request = Request { app, dialect, method, headers, body, parameters: place.parameters, query };
     let (asks, handler) = match route.handler {
-        Handler::Open(handler) => return Ok(handler()),
+        Handler::Open(handler) => return Ok(handler(request).await),
         Handler::Known { asks, run } => (asks, run),
     };
-    let Asked { app, place, query, headers, peer, .. } = asked;
-    let actor = match identify(&app, &headers, peer.as_ref()).await {
+    let actor = match identify(&request.app, &request.headers, peer.as_ref()).await {
         Ok(actor) => actor,
-        Err(Refused::NotPresented) => {
-            // By the caller's own word for it: nothing is looked up for nobody.
-            let name = place.parameters.first().map_or("", |(_, value)| value.as_str());
-            let from = peer.map(|peer| peer.addr.ip());
-            app.record_anonymous(asks.action, asks.class, name, from).await.map_err(Refusal::Error)?;
-            return Err(Refusal::NotPresented);
-        }
+        Err(Refused::NotPresented) => return Err(not_presented(&request, asks, peer.map(|peer| peer.addr.ip())).await),
         Err(Refused::Failed) => return Err(Refusal::Failed),
         Err(Refused::Unknown(error)) => return Err(Refusal::Error(error)),
     };
-    let body = match route.method {
-        Method::GET => Zeroizing::default(),
-        _ => body::read(stream, declared(&headers)).await.map_err(|unread| match unread {
+    if route.method != Method::GET {
+        request.body = body::read(stream, declared(&request.headers)).await.map_err(|unread| match unread {
             Unread::TooLarge => Refusal::TooLarge,
             Unread::Broken => Refusal::Broken,
-        })?,
-    };
-    let method = route.method.clone();
-    Ok(handler(Call { app, actor, asks, method, headers, body, parameters: place.parameters, query }).await)
+        })?;
+    }
+    Ok(handler(Call { request, actor, asks }).await)
+}
+
+/// By the caller's own word for what is asked for: nothing is looked up for nobody.
+async fn not_presented<D>(request: &Request<D>, asks: Asks, from: Option<IpAddr>) -> Refusal {
+    let name = request.parameters.first().map_or("", |(_, value)| value.as_str());
+    match request.app.record_anonymous(asks.action, asks.resource, name, from).await {
+        Ok(()) => Refusal::NotPresented,
+        Err(error) => Refusal::Error(error),
+    }
 }
 
 /// Room to take for a body at once; more comes as it is needed.
@@ -277,17 +304,21 @@ mod tests {
 
     struct Toy;
 
-    static ROUTES: [Route; 3] = [
-        Route { method: Method::GET, template: "/v1/things/{id}", handler: Handler::Open(Response::default) },
-        Route { method: Method::PUT, template: "/v1/things/{id}", handler: Handler::Open(Response::default) },
-        Route { method: Method::POST, template: "/v1/things", handler: Handler::Open(Response::default) },
+    static ROUTES: [Route<Toy>; 3] = [
+        route(Method::GET, "/v1/things/{id}"),
+        route(Method::PUT, "/v1/things/{id}"),
+        route(Method::POST, "/v1/things"),
     ];
+
+    const fn route(method: Method, template: &'static str) -> Route<Toy> {
+        Route { method, template, handler: Handler::Open(|_| Box::pin(async { Response::default() })) }
+    }
 
     impl Dialect for Toy {
         const NAME: &'static str = "toy";
         const MOUNTS: &'static [&'static str] = &["/toy", ""];
 
-        fn routes() -> &'static [Route] {
+        fn routes() -> &'static [Route<Self>] {
             &ROUTES
         }
 

@@ -13,8 +13,8 @@ use crate::app::ports::{Clock, Journal};
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
 use crate::domain::name::Revision;
-use crate::domain::permission::{Action, Target};
-use crate::domain::record::{Class, Head, Owner, Stamp};
+use crate::domain::permission::{Action, Resource, Target};
+use crate::domain::record::{Class, Entry, Head, Owner, Stamp};
 
 /// One record: a JSON object on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,8 +132,8 @@ impl<'a> Event<'a> {
         Self { id: Some(head.id.hex()), revision: Some(revision), ..self.about(head.class, &head.name) }
     }
 
-    pub fn about(self, class: Class, name: &'a str) -> Self {
-        Self { class: Some(class.singular()), name, ..self }
+    pub fn about(self, resource: impl Into<Resource>, name: &'a str) -> Self {
+        Self { class: Some(resource.into().singular()), name, ..self }
     }
 
     pub fn note(&self) -> Note {
@@ -157,14 +157,29 @@ impl Audit {
         self.journal.note(event.note()).await
     }
 
+    /// `actor` gets to know something about a record, or that there is none of this name.
+    pub async fn looked<B>(&self, actor: &Actor, class: Class, name: &str, found: Option<&Entry<B>>) -> Result<()> {
+        let event = Event::of(actor, Action::Metadata.verb(), self.clock.now());
+        let event = match found {
+            Some(entry) => event.to(&entry.head, entry.stamp.number),
+            None => event.about(class, name),
+        };
+        self.journal.note(event.note()).await
+    }
+
     /// `actor` gets to see which records of a class there are.
     pub async fn list(&self, actor: &Actor, class: Class) -> Result<()> {
         let event = Event::of(actor, Action::List.verb(), self.clock.now()).about(class, "");
         self.journal.note(event.note()).await
     }
 
+    pub async fn session(&self, actor: &Actor, what: &str) -> Result<()> {
+        let event = Event::of(actor, Action::Get.verb(), self.clock.now()).about(Resource::Session, what);
+        self.journal.note(event.note()).await
+    }
+
     pub async fn denied(&self, actor: &Actor, action: Action, target: &Target<'_>) -> Result<()> {
-        let event = Event::of(actor, action.verb(), self.clock.now()).about(target.class, target.name);
+        let event = Event::of(actor, action.verb(), self.clock.now()).about(target.resource, target.name);
         self.journal.note(Event { outcome: Outcome::Denied, ..event }.note()).await
     }
 
@@ -182,9 +197,9 @@ impl Audit {
 
     /// Somebody presents nothing. What is asked for is in their words, of which a few will do: whoever need not say who
     /// they are must not fill the disk any faster than by asking.
-    pub async fn anonymous(&self, action: Action, class: Class, name: &str, from: Option<IpAddr>) -> Result<()> {
+    pub async fn anonymous(&self, action: Action, resource: Resource, name: &str, from: Option<IpAddr>) -> Result<()> {
         let name: String = name.chars().take(WORDS_OF_NOBODY).collect();
-        let event = Event::refused(Scheme::None, from, action.verb(), self.clock.now()).about(class, &name);
+        let event = Event::refused(Scheme::None, from, action.verb(), self.clock.now()).about(resource, &name);
         self.journal.note(Event { who: Some("anonymous"), ..event }.note()).await
     }
 }

@@ -1,4 +1,4 @@
-//! How the three classes of record become bytes to seal and back: the words as JSON, the secret fields
+//! How the classes of record become bytes to seal and back: the words as JSON, the secret fields
 //! after them, each behind its length, so that no secret passes through a serialiser.
 
 use jiff::Timestamp;
@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::app::ports::{Alias, AliasKind};
 use crate::domain::authority::{Authority, CertificateRequest};
+use crate::domain::blind::BlindCredential;
 use crate::domain::client::{Client, Fingerprint, Issued, Proof, Retired, State};
 use crate::domain::credential::{About, Credential, Field, Form, Generate, Kind, Material};
 use crate::domain::name::RecordId;
@@ -157,7 +158,24 @@ impl Body for Service {
     }
 
     fn links(&self) -> Vec<RecordId> {
-        self.credentials.clone()
+        self.credentials.iter().chain(&self.blind_credentials).copied().collect()
+    }
+}
+
+impl Body for BlindCredential {
+    const CLASS: Class = Class::BlindCredential;
+    type Words = BlindCredential;
+
+    fn split(&self) -> (BlindCredential, Material) {
+        (self.clone(), Material::default())
+    }
+
+    fn join(words: BlindCredential, _: Material) -> Result<Self> {
+        Ok(words)
+    }
+
+    fn aliases(&self) -> Vec<Alias> {
+        vec![Alias { kind: AliasKind::Title, value: self.title.clone() }]
     }
 }
 

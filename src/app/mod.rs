@@ -6,12 +6,14 @@ pub mod alarm;
 pub mod anchor;
 pub mod audit;
 pub mod backup;
+pub mod blind_credentials;
 pub mod body;
 pub mod callers;
 pub mod clients;
 pub mod credentials;
 pub mod custody;
 pub mod elsewhere;
+pub mod history;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
@@ -33,6 +35,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::app::access::Access;
 use crate::app::audit::Note;
+use crate::app::blind_credentials::BlindCredentials;
 use crate::app::callers::Callers;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
@@ -42,15 +45,17 @@ use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
 use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
-use crate::app::services::Services;
+use crate::app::services::{Mapping, Services};
 use crate::app::verify::Verified;
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
 use crate::domain::client::resource_username;
+use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
-use crate::domain::name::{Path, Revision};
-use crate::domain::permission::Action;
+use crate::domain::name::{Path, Revision, Tenant};
+use crate::domain::permission::{self, Action, Resource, Target};
 use crate::domain::record::{Class, Owner};
+use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
 use crate::domain::service::resource_id;
 
@@ -65,15 +70,18 @@ pub struct Parts {
     /// Kubernetes, where there is one.
     pub review: Option<Arc<dyn Review>>,
     pub identify: Option<Arc<dyn Identify>>,
+    pub rules: Rules,
 }
 
 /// All use cases. Shared by the REST edge and the Kubernetes edge.
 pub struct App {
     pub credentials: Credentials,
+    pub blind_credentials: BlindCredentials,
     pub services: Services,
     pub clients: Clients,
     pub callers: Callers,
     pub own: OwnCertificates,
+    access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
 }
@@ -83,9 +91,18 @@ impl App {
         let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
         let access = Access::new(parts.review, records.audit.clone());
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
+        let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
+        let (known, allowed) = (records.clone(), access.clone());
         Self {
-            credentials: Credentials { records: records.clone(), access: access.clone(), making: making.clone() },
-            services: Services { records: records.clone(), access },
+            credentials: Credentials {
+                records: records.clone(),
+                access: access.clone(),
+                making: making.clone(),
+                mapping: mapping.clone(),
+            },
+            blind_credentials: BlindCredentials { records: known, access: allowed, mapping: mapping.clone() },
+            services: Services { records: records.clone(), access: access.clone(), mapping },
+            access,
             callers: Callers::new(records.clone()),
             clients: Clients { records: records.clone(), making: making.clone() },
             own: OwnCertificates { making },
@@ -100,8 +117,38 @@ impl App {
     }
 
     /// Somebody presented nothing where it takes a caller, and asked for the record of this name.
-    pub async fn record_anonymous(&self, action: Action, class: Class, name: &str, from: Option<IpAddr>) -> Result<()> {
-        self.records.audit.anonymous(action, class, name, from).await
+    pub async fn record_anonymous(
+        &self,
+        action: Action,
+        resource: Resource,
+        name: &str,
+        from: Option<IpAddr>,
+    ) -> Result<()> {
+        self.records.audit.anonymous(action, resource, name, from).await
+    }
+
+    /// Refuses what nobody may do now, and records that.
+    pub async fn refuse(&self, actor: &Actor, action: Action, resource: Resource, name: &str) -> Result<()> {
+        let tenant = Tenant::outside();
+        let target = Target::new(resource, &tenant, name);
+        self.records.audit.denied(actor, action, &target).await?;
+        Err(permission::refusal(actor, action, &target))
+    }
+
+    /// Whether the caller may do this to something new or to all: for hints, so that it leaves no record.
+    pub async fn allows(&self, actor: &Actor, action: Action, resource: Resource) -> Result<bool> {
+        self.access.allows(actor, action, &Target::new(resource, &Tenant::outside(), "")).await
+    }
+
+    /// A value for whoever wants one, which is kept nowhere.
+    pub fn draw(&self, characters: &Characters) -> Result<SecretText> {
+        let material = generate::password(characters, self.records.entropy.as_ref())?;
+        Ok(material.require("password")?.clone())
+    }
+
+    /// A known caller gets to see something about itself or this installation.
+    pub async fn record_session(&self, actor: &Actor, what: &str) -> Result<()> {
+        self.records.audit.session(actor, what).await
     }
 
     /// What a resource holds is about to be shown in this object of Kubernetes.
@@ -170,7 +217,10 @@ impl App {
 
     /// The resource is gone: its record answers nobody from now on.
     pub async fn release(&self, class: Class, owner: &Owner) -> Result<bool> {
-        self.records.release(class, &record_name(class, owner), owner).await
+        match record_name(class, owner) {
+            Some(name) => self.records.release(class, &name, owner).await,
+            None => Ok(false),
+        }
     }
 
     /// Releases the records of resources of one kind that `is_gone` knows to be gone.
@@ -184,11 +234,12 @@ impl App {
     }
 }
 
-/// The name of the record that a resource manages.
-fn record_name(class: Class, owner: &Owner) -> String {
+/// The name of the record that a resource manages, if it can manage one of the class.
+fn record_name(class: Class, owner: &Owner) -> Option<String> {
     match class {
-        Class::Credential => Path::kubernetes(&owner.namespace, &owner.name).as_str().to_owned(),
-        Class::Service => resource_id(&owner.namespace, &owner.name),
-        Class::Client => resource_username(&owner.namespace, &owner.name),
+        Class::Credential => Some(Path::kubernetes(&owner.namespace, &owner.name).as_str().to_owned()),
+        Class::Service => Some(resource_id(&owner.namespace, &owner.name)),
+        Class::Client => Some(resource_username(&owner.namespace, &owner.name)),
+        Class::BlindCredential => None,
     }
 }

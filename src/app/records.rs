@@ -320,7 +320,8 @@ impl Records {
         for row in rows {
             let purge_at = at.saturating_add(row.head.retain_for).map_err(Error::internal)?;
             let head = Head { released: Some(Release { at, purge_at }), ..row.head.clone() };
-            match self.rehead(row, head, "release").await {
+            let note = Event::of(&Actor::operator(), "release", at).to(&head, row.stamp.number).note();
+            match self.rehead(row, head, note).await {
                 // Somebody else released it, or wrote it: then it is not ours to release any more.
                 Ok(()) | Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 Err(error) => return Err(error),
@@ -330,9 +331,7 @@ impl Records {
         Ok(())
     }
 
-    async fn rehead(&self, row: &Row, head: Head, action: &str) -> Result<()> {
-        let operator = Actor::operator();
-        let note = Event::of(&operator, action, self.now()).to(&head, row.stamp.number).note();
+    pub(super) async fn rehead(&self, row: &Row, head: Head, note: Note) -> Result<()> {
         self.change(&head.origin, note, || {
             self.keyring.verify_mark(&row.head, &row.stamp, &row.mac)?;
             let mac = self.keyring.mark(&head, &row.stamp)?;

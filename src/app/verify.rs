@@ -5,6 +5,7 @@ use crate::app::body::{self, Body};
 use crate::app::keyring::Keyring;
 use crate::app::ledger::toggle;
 use crate::app::ports::{Alias, HeadRow, RevisionRow, Snapshot};
+use crate::domain::blind::BlindCredential;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
 use crate::domain::name::{RecordId, Revision};
@@ -124,6 +125,7 @@ pub(super) fn indexed(class: Class, plain: &[u8]) -> Result<(Vec<Alias>, Vec<Rec
         Class::Credential => of::<Credential>(plain),
         Class::Service => of::<Service>(plain),
         Class::Client => of::<Client>(plain),
+        Class::BlindCredential => of::<BlindCredential>(plain),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer};
 
+use super::confidant::Confidant;
 use crate::domain::secret::SecretText;
 
 /// What was given, on the command line, in the environment or in the file. Nothing is required.
@@ -126,6 +127,10 @@ pub struct Given {
     /// Filter of the log: error, warn, info, debug, trace, or directives such as strongroom=debug [default: info]
     #[arg(long, env = "STRONGROOM_LOG_LEVEL", value_name = "FILTER")]
     pub log_level: Option<String>,
+
+    /// The part of the file for Confidant's API
+    #[arg(skip)]
+    pub confidant: Option<Confidant>,
 
     /// Form of the log [default: text]
     #[arg(long, env = "STRONGROOM_LOG_FORMAT", value_name = "FORMAT")]

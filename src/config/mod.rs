@@ -2,6 +2,7 @@
 //! Reads the file and the environment's names when asked; opens nothing else.
 
 mod command;
+pub mod confidant;
 mod given;
 mod kms;
 mod rest;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use super::confidant::Confidant;
 use super::rest::names;
 use super::{Given, KmsKey, LeaderElection, LogFormat, Refused, RestTls, refuse};
 use crate::domain::authority::AlternativeName;
@@ -34,6 +35,7 @@ pub struct Settings {
     pub lease_namespace: Option<String>,
     pub lease: Duration,
     pub retain_for: SignedDuration,
+    pub confidant: Confidant,
     pub log_level: String,
     pub log_format: LogFormat,
 }
@@ -70,12 +72,19 @@ impl TryFrom<Given> for Settings {
             lease_namespace: given.lease_namespace,
             lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
+            confidant: confidant(given.confidant)?,
             log_level: given.log_level.unwrap_or_else(|| "info".into()),
             log_format: given.log_format.unwrap_or(LogFormat::Text),
             data_dir,
             listen,
         })
     }
+}
+
+fn confidant(given: Option<Confidant>) -> Result<Confidant, Refused> {
+    let confidant = given.unwrap_or_default();
+    confidant.check()?;
+    Ok(confidant)
 }
 
 /// The API counts whole seconds.

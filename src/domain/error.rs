@@ -32,16 +32,23 @@ pub enum Conflict {
     Keys { keys: Vec<KeyConflict> },
 }
 
-/// One key that two or more credentials of a service hold.
+/// One key that two or more credentials of a service hold, blind ones among them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("key {key} is in {}", holders.join(" and "))]
+#[error("key {key} is in {}", holders.iter().map(|holder| holder.name.as_str()).collect::<Vec<_>>().join(" and "))]
 pub struct KeyConflict {
     pub key: String,
-    /// Names of the credentials, for people.
-    pub holders: Vec<String>,
-    pub credentials: Vec<RecordId>,
+    pub holders: Vec<Holder>,
     /// The services in which they meet, where it is not the one being written.
     pub services: Vec<String>,
+}
+
+/// A credential that holds a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub id: RecordId,
+    pub is_blind: bool,
+    /// For people.
+    pub name: String,
 }
 
 #[derive(Clone, Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod authority;
+pub mod blind;
 pub mod client;
 pub mod credential;
 pub mod entropy;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod name;
 pub mod permission;
 pub mod record;
+pub mod rules;
 pub mod secret;
 pub mod service;
 

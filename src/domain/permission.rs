@@ -13,10 +13,15 @@ pub enum Action {
     Get,
     Create,
     Update,
+    /// Back to an earlier revision, as a new one.
+    Revert,
+    /// Out of sight, not forgotten.
+    Archive,
 }
 
 impl Action {
-    pub const ALL: [Self; 5] = [Self::List, Self::Metadata, Self::Get, Self::Create, Self::Update];
+    pub const ALL: [Self; 7] =
+        [Self::List, Self::Metadata, Self::Get, Self::Create, Self::Update, Self::Revert, Self::Archive];
 
     pub fn verb(self) -> &'static str {
         match self {
@@ -25,19 +30,71 @@ impl Action {
             Self::Get => "read",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Revert => "revert",
+            Self::Archive => "archive",
         }
+    }
+}
+
+/// What permissions are asked for: records, and what is made of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Resource {
+    Record(Class),
+    /// A certificate authority, as those see it who ask it for certificates.
+    Authority,
+    /// A certificate that is made for the caller; its name is the common name.
+    Certificate,
+    /// What every known caller may know: who it is, and how this installation is set up.
+    Session,
+    /// A token that is signed for the caller; its name is the caller's.
+    Token,
+}
+
+impl Resource {
+    pub fn singular(self) -> &'static str {
+        match self {
+            Self::Record(class) => class.singular(),
+            Self::Authority => "certificate authority",
+            Self::Certificate => "certificate",
+            Self::Session => "session",
+            Self::Token => "token",
+        }
+    }
+
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Record(class) => class.plural(),
+            Self::Authority => "certificate authorities",
+            Self::Certificate => "certificates",
+            Self::Session => "sessions",
+            Self::Token => "tokens",
+        }
+    }
+}
+
+impl From<Class> for Resource {
+    fn from(class: Class) -> Self {
+        Self::Record(class)
     }
 }
 
 /// What the action is done to.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    pub class: Class,
+    pub resource: Resource,
     pub tenant: &'a Tenant,
     /// The record's name; empty for a list.
     pub name: &'a str,
     /// User names of the clients that the record's owner opened it to.
     pub readers: &'a [String],
+    /// The authority that is to sign, for certificates.
+    pub issuer: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    pub fn new(resource: impl Into<Resource>, tenant: &'a Tenant, name: &'a str) -> Self {
+        Self { resource: resource.into(), tenant, name, readers: &[], issuer: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +119,17 @@ fn decide_for_client(actor: &Actor, action: Action, target: &Target<'_>) -> Deci
     let reads = matches!(action, Action::Metadata | Action::Get);
     let opened = target.readers.contains(&actor.id);
     let own = target.name == actor.id && *target.tenant == actor.tenant;
-    match reads && target.class == Class::Service && (opened || own) {
+    match reads && target.resource == Resource::Record(Class::Service) && (opened || own) {
         true => Decision::Allow,
         false => Decision::Forbid,
     }
 }
 
 pub fn refusal(actor: &Actor, action: Action, target: &Target<'_>) -> Error {
-    let plural = target.class.plural();
+    let plural = target.resource.plural();
     let what = match target.name {
         "" => plural.to_owned(),
-        name => format!("{} {name}", target.class.singular()),
+        name => format!("{} {name}", target.resource.singular()),
     };
     Error::Forbidden { actor: actor.id.clone(), action: action.verb(), what }
 }
@@ -102,7 +159,7 @@ mod tests {
         for class in Class::ALL {
             for action in Action::ALL {
                 for readers in [&readers[..], &[]] {
-                    let target = Target { class, tenant: &tenant, name: "shop.till", readers };
+                    let target = Target { readers, ..Target::new(class, &tenant, "shop.till") };
                     let expected = class == Class::Service
                         && !readers.is_empty()
                         && matches!(action, Action::Get | Action::Metadata);
@@ -115,7 +172,7 @@ mod tests {
     #[test]
     fn a_client_reads_the_service_of_its_own_name_in_its_own_tenant() {
         let outside = Tenant::outside();
-        let mine = Target { class: Class::Service, tenant: &outside, name: "mail", readers: &[] };
+        let mine = Target::new(Class::Service, &outside, "mail");
         assert_eq!(decide(&client("mail", Tenant::outside()), Action::Get, &mine), Decision::Allow);
         assert_eq!(decide(&client("mail", Tenant::namespace("shop")), Action::Get, &mine), Decision::Forbid);
         assert_eq!(decide(&client("mail-1", Tenant::outside()), Action::Get, &mine), Decision::Forbid);
@@ -131,7 +188,7 @@ mod tests {
             from: None,
         };
         let tenant = Tenant::outside();
-        let target = Target { class: Class::Credential, tenant: &tenant, name: "/a", readers: &[] };
+        let target = Target::new(Class::Credential, &tenant, "/a");
         assert_eq!(decide(&user, Action::Get, &target), Decision::Ask);
         assert!(require(&user, Action::Get, &target).is_err());
     }

@@ -13,16 +13,19 @@ pub enum Class {
     Credential,
     Service,
     Client,
+    /// Encrypted by its users; its values mean nothing here.
+    BlindCredential,
 }
 
 impl Class {
-    pub const ALL: [Self; 3] = [Self::Credential, Self::Service, Self::Client];
+    pub const ALL: [Self; 4] = [Self::Credential, Self::Service, Self::Client, Self::BlindCredential];
 
     pub fn singular(self) -> &'static str {
         match self {
             Self::Credential => "credential",
             Self::Service => "service",
             Self::Client => "client credential",
+            Self::BlindCredential => "blind credential",
         }
     }
 
@@ -31,6 +34,7 @@ impl Class {
             Self::Credential => "credentials",
             Self::Service => "services",
             Self::Client => "client credentials",
+            Self::BlindCredential => "blind credentials",
         }
     }
 }

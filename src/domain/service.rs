@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::error::KeyConflict;
+use crate::domain::error::{Holder, KeyConflict};
 use crate::domain::name::RecordId;
-use crate::domain::{Conflict, Error, Result, Violation};
+use crate::domain::{Conflict, Error, Result};
 
 /// What a name in a request may be long at most, in bytes: Kubernetes' limit for names too.
 const NAME_LIMIT: usize = 253;
@@ -18,6 +18,8 @@ pub struct Service {
     /// Confidant's account, which scopes who may read.
     pub account: Option<String>,
     pub credentials: Vec<RecordId>,
+    #[serde(default)]
+    pub blind_credentials: Vec<RecordId>,
     /// User names of the client credentials that may read it over REST.
     pub clients: Vec<String>,
 }
@@ -37,19 +39,19 @@ pub fn check_id(id: &str) -> Result<()> {
     }
 }
 
-pub fn check_count(credentials: &[RecordId]) -> Result<(), Violation> {
-    if credentials.len() <= CREDENTIAL_COUNT_LIMIT {
-        return Ok(());
+pub fn check_count(credentials: &[RecordId], blind: &[RecordId]) -> Result<()> {
+    for (field, ids) in [("credentials", credentials), ("blind_credentials", blind)] {
+        if ids.len() > CREDENTIAL_COUNT_LIMIT {
+            return Err(Error::invalid(field, format!("names more than {CREDENTIAL_COUNT_LIMIT}")));
+        }
     }
-    let why = format!("names more than {CREDENTIAL_COUNT_LIMIT} credentials");
-    Err(Violation { field: "credentials".into(), why })
+    Ok(())
 }
 
 /// One credential of a service, as the rule sees it.
 #[derive(Clone, Debug)]
 pub struct Member {
-    pub id: RecordId,
-    pub name: String,
+    pub holder: Holder,
     pub keys: Vec<String>,
 }
 
@@ -66,8 +68,7 @@ pub fn require_distinct_keys(members: &[Member]) -> Result<()> {
         .filter(|(_, members)| members.len() > 1)
         .map(|(key, members)| KeyConflict {
             key: key.to_owned(),
-            holders: members.iter().map(|member| member.name.clone()).collect(),
-            credentials: members.iter().map(|member| member.id).collect(),
+            holders: members.iter().map(|member| member.holder.clone()).collect(),
             services: Vec::new(),
         })
         .collect();
@@ -79,11 +80,8 @@ mod tests {
     use super::*;
 
     fn member(n: u8, name: &str, keys: &[&str]) -> Member {
-        Member {
-            id: RecordId::from_random([n; 16]),
-            name: name.into(),
-            keys: keys.iter().map(ToString::to_string).collect(),
-        }
+        let holder = Holder { id: RecordId::from_random([n; 16]), is_blind: false, name: name.into() };
+        Member { holder, keys: keys.iter().map(ToString::to_string).collect() }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::app::ports::{Clock, Identify, Journal, Review};
 use crate::app::witness::Witness;
 use crate::app::{App, Parts};
 use crate::config::Settings;
+use crate::domain::rules::Rules;
 use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::journal::{Journaling, Kept};
@@ -33,6 +34,7 @@ pub struct Ground {
     pub witness: Arc<Witness>,
     pub clock: Arc<SystemClock>,
     pub entropy: Arc<SystemEntropy>,
+    rules: Rules,
 }
 
 impl Ground {
@@ -61,7 +63,7 @@ impl Ground {
             anchor::tell_if_new(&found, settings, !is_new);
         }
         let witness = anchor::begin(settings, &store, &keyring, upkeep).await?;
-        Ok(Self { store, keyring, witness, clock, entropy })
+        Ok(Self { store, keyring, witness, clock, entropy, rules: settings.confidant.rules() })
     }
 
     /// Makes nothing: for looking at what is there.
@@ -103,6 +105,7 @@ impl Ground {
             entropy: self.entropy.clone(),
             review: cluster.as_ref().map(|cluster| cluster.review.clone()),
             identify: cluster.map(|cluster| cluster.identify),
+            rules: self.rules.clone(),
         })
     }
 

@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod client;
 mod database;
+mod dialects;
 pub mod foundation;
 mod journal;
 mod kubernetes;

@@ -16,6 +16,7 @@ use crate::app::own::Lifetimes;
 use crate::config::{CertificateFiles, RestTls, Settings};
 use crate::domain::authority::AlternativeName;
 use crate::domain::secret::SecretText;
+use crate::runtime::dialects::dialects;
 use crate::runtime::surroundings::{Surroundings, Tasks, bind};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{ClientCertificates, Limits, Tls, serve};
@@ -27,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub async fn start(around: &Surroundings<'_>, registry: &mut Registry, tasks: &mut Tasks) -> anyhow::Result<()> {
     let Surroundings { settings, app, shutdown, .. } = around;
     let tls = tls(settings, app, shutdown).await?;
-    let routes = api::routes((*app).clone(), HttpMetrics::register(registry));
+    let routes = api::routes(dialects(settings), (*app).clone(), HttpMetrics::register(registry));
     let listener = bind("--listen", settings.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");

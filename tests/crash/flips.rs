@@ -206,10 +206,9 @@ fn a_changed_byte_never_becomes_a_wrong_value() {
     let (stores, values) = runtime.block_on(stores(bench.path(), &mut dice));
     let share = amount(500, 100_000) / THREADS;
     let [mut logged, mut whole] = <[Served; 2]>::default();
+    let (stores, values, faults) = (&stores, &values, &findings.faults.clone());
     std::thread::scope(|scope| {
         let starts: Vec<_> = (0..THREADS).map(|_| dice.split()).collect();
-        let (stores, values, faults) = (&stores, &values, findings.faults.clone());
-        let faults = &faults;
         let threads =
             starts.into_iter().map(|dice| scope.spawn(move || damage_often(stores, values, share, faults, dice)));
         for thread in threads.collect::<Vec<_>>() {

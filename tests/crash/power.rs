@@ -216,8 +216,7 @@ async fn what_was_acknowledged_is_there_after_a_loss_of_power() {
     }
     let boundaries: usize = shares.iter().map(BTreeSet::len).sum();
     assert!(recording.is_lost_without_syncs(&mut dice).await, "a model that cannot lose anything shows nothing");
-    let (recording, faults) = (&recording, findings.faults.clone());
-    let faults = &faults;
+    let (recording, faults) = (&recording, &findings.faults.clone());
     std::thread::scope(|scope| {
         let walks: Vec<_> = shares
             .iter()

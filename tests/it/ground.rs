@@ -10,6 +10,7 @@ use strongroom::adapters::system::SystemEntropy;
 use strongroom::app::Parts;
 use strongroom::app::keyring::Keyring;
 use strongroom::app::ports::{Clock, KeyTable, Store};
+use strongroom::domain::rules::Rules;
 
 /// On this store and with this key file, which is made if it is not there.
 pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clock: Arc<dyn Clock>) -> Parts {
@@ -25,5 +26,6 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         entropy,
         review: None,
         identify: None,
+        rules: Rules::default(),
     }
 }

@@ -247,7 +247,7 @@ async fn a_service_is_what_its_credentials_are() {
     assert!(waiting.to_string().ends_with("Credential a"), "{waiting}");
     room.credential("a", password(30)).await;
     let view = room.app.services.converge(&till, wish(&["b", "a"]), KEEP).await.unwrap();
-    let names: Vec<_> = view.members.iter().map(|member| member.head.name.as_str()).collect();
+    let names: Vec<_> = view.members.credentials.iter().map(|member| member.head.name.as_str()).collect();
     assert_eq!(names, ["/kubernetes/shop/b", "/kubernetes/shop/a"]);
     let again = room.app.services.converge(&till, wish(&["b", "a"]), KEEP).await.unwrap();
     assert_eq!(again.entry.stamp, view.entry.stamp, "unchanged");

@@ -19,6 +19,7 @@ pub(super) fn class_number(class: Class) -> i16 {
         Class::Credential => 1,
         Class::Service => 2,
         Class::Client => 3,
+        Class::BlindCredential => 4,
     }
 }
 
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn classes_and_alias_kinds_keep_their_numbers() {
-        assert_eq!(Class::ALL.map(class_number), [1, 2, 3]);
+        assert_eq!(Class::ALL.map(class_number), [1, 2, 3, 4]);
         assert_eq!(Class::ALL.map(|one| class(class_number(one))), Class::ALL.map(Some));
         let kinds = [AliasKind::Title, AliasKind::Fingerprint];
         assert_eq!(kinds.map(alias_number), [1, 2]);

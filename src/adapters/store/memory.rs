@@ -11,8 +11,8 @@ use super::{Contents, Held, Tables, apply, name_key};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::{Books, Ledger};
 use crate::app::ports::{
-    Alias, Append, Beginning, HeadRow, Item, Items, Journal, Key, KeyTable, Mac, RevisionRow, Row, Sealed, Snapshot,
-    Store, Vacant, WrappedKey, Write,
+    Age, Alias, Append, Beginning, HeadRow, Item, Items, Journal, Key, KeyTable, Mac, RevisionRow, Row, Sealed,
+    Snapshot, Store, Vacant, Which, WrappedKey, Write,
 };
 use crate::domain::Result;
 use crate::domain::name::{RecordId, Revision, StoreId};
@@ -84,6 +84,25 @@ impl Store for MemoryStore {
         Ok(listed)
     }
 
+    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        let state = self.state();
+        let own = state.revisions.range((id, from)..).take_while(|((record, _), _)| *record == id);
+        Ok(own.take(limit).map(|((id, _), held)| revision_row(*id, held)).collect())
+    }
+
+    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
+        let state = self.state();
+        let listed = |id: RecordId, number: Revision| {
+            let record = state.records.get(&id).filter(|it| it.head.class == class && it.head.released.is_none());
+            record.is_some_and(|record| which == Which::All || record.revision == number)
+        };
+        let all = state.revisions.iter().filter(|((id, number), _)| listed(*id, *number));
+        let all = all.map(|((id, number), held)| (Age { at: held.0.at, id: *id, number: *number }, held));
+        let mut past: Vec<_> = all.filter(|(age, _)| after.is_none_or(|after| *age < after)).collect();
+        past.sort_unstable_by_key(|(age, _)| std::cmp::Reverse(*age));
+        Ok(past.into_iter().take(limit).map(|(age, held)| revision_row(age.id, held)).collect())
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         let is_due = |record: &Record| record.head.released.is_some_and(|release| release.purge_at <= now);
         let mut due = self.state().select(is_due);
@@ -138,6 +157,10 @@ impl Vacant for MemoryStore {
         }
         Ok(Self { id: beginning.store, state: Mutex::new(state) })
     }
+}
+
+fn revision_row(id: RecordId, (stamp, sealed): &(Stamp, Sealed)) -> RevisionRow {
+    RevisionRow { id, stamp: stamp.clone(), sealed: sealed.clone() }
 }
 
 impl State {
@@ -277,12 +300,7 @@ impl Snapshot for State {
 
     async fn revisions(&mut self, after: Option<(RecordId, Revision)>, limit: usize) -> Result<Vec<RevisionRow>> {
         let past = self.revisions.iter().filter(|(place, _)| after.is_none_or(|after| **place > after));
-        let rows = past.take(limit).map(|((id, _), (stamp, sealed))| RevisionRow {
-            id: *id,
-            stamp: stamp.clone(),
-            sealed: sealed.clone(),
-        });
-        Ok(rows.collect())
+        Ok(past.take(limit).map(|((id, _), held)| revision_row(*id, held)).collect())
     }
 
     async fn audit(&mut self, after: u64, limit: usize) -> Result<Vec<(Position, Note)>> {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use warp::http::{HeaderValue, StatusCode, header};
 use warp::reply::Response;
 
+use crate::api::confidant::Call;
 use crate::api::json::Json;
-use crate::api::route::{self, Call, Refusal};
+use crate::api::route::{self, Refusal};
 use crate::domain::Conflict;
 use crate::domain::error::{Error, KeyConflict, Violation};
 use crate::domain::name::RecordId;
+use crate::domain::permission::Resource;
 use crate::domain::record::Class;
 use crate::server::body::wiped;
 
@@ -35,7 +37,7 @@ pub fn json(status: StatusCode, body: &Json) -> Response {
 
 /// The answer of an operation.
 pub fn render(error: &Error, call: &Call) -> Response {
-    let (class, id) = (call.asks.class, call.parameter("id"));
+    let (resource, id) = (call.asks.resource, call.parameter("id"));
     let writing = call.method != warp::http::Method::GET;
     let about = |id: &str| vec![("reference", Json::text(id))];
     let own = || id.map(about).unwrap_or_default();
@@ -43,10 +45,10 @@ pub fn render(error: &Error, call: &Call) -> Response {
         Error::Invalid(violations) => told(StatusCode::BAD_REQUEST, named(violations), Vec::new()),
         Error::NotFound { .. } if !writing => json(StatusCode::NOT_FOUND, &Json::Object(Vec::new())),
         Error::NotFound { .. } => told(StatusCode::NOT_FOUND, error.to_string(), Vec::new()),
-        Error::Conflict(conflict) => self::conflict(conflict, class, id),
+        Error::Conflict(conflict) => self::conflict(conflict, resource, id),
         Error::Forbidden { actor, action, .. } => {
             // By the caller's own word for it: the record's name is not for those who may not see it.
-            let what = id.map_or_else(|| class.plural().to_owned(), |id| format!("{} {id}", class.singular()));
+            let what = id.map_or_else(|| resource.plural().to_owned(), |id| format!("{} {id}", resource.singular()));
             // Nor whether there is one to update.
             let action = if id.is_some() && matches!(*action, "create" | "update") { "write" } else { action };
             told(StatusCode::FORBIDDEN, format!("{actor} may not {action} {what}"), own())
@@ -62,16 +64,16 @@ pub fn render(error: &Error, call: &Call) -> Response {
     }
 }
 
-fn conflict(conflict: &Conflict, class: Class, id: Option<&str>) -> Response {
+fn conflict(conflict: &Conflict, resource: Resource, id: Option<&str>) -> Response {
     let referred = |record: &RecordId| {
-        let reference = match (class, id) {
-            (Class::Service, Some(id)) => id.to_owned(),
+        let reference = match (resource, id) {
+            (Resource::Record(Class::Service), Some(id)) => id.to_owned(),
             _ => record.hex(),
         };
         vec![("reference", Json::text(reference))]
     };
     match conflict {
-        Conflict::Exists { id, .. } if class == Class::Credential => {
+        Conflict::Exists { id, .. } if resource != Resource::Record(Class::Service) => {
             told(StatusCode::CONFLICT, format!("name is taken already, see id: {}", id.hex()), referred(id))
         }
         Conflict::Exists { id, .. } | Conflict::Managed { id, .. } => {
@@ -82,20 +84,26 @@ fn conflict(conflict: &Conflict, class: Class, id: Option<&str>) -> Response {
             told(StatusCode::CONFLICT, conflict.to_string(), reference)
         }
         Conflict::Keys { keys } => {
-            let conflicts = Json::object(keys.iter().map(|key| (key.key.clone(), holders(key, class, id))));
+            let conflicts = Json::object(keys.iter().map(|key| (key.key.clone(), holders(key, resource, id))));
             told(StatusCode::BAD_REQUEST, conflict.to_string(), vec![("conflicts", conflicts)])
         }
     }
 }
 
 /// Writing a service, clients get every holder of the key; writing a credential, the others and where.
-fn holders(conflict: &KeyConflict, class: Class, id: Option<&str>) -> Json {
-    let ids = conflict.credentials.iter().map(RecordId::hex);
-    if class == Class::Service {
-        return Json::object([("credentials", Json::texts(ids)), ("blind_credentials", Json::List(Vec::new()))]);
+fn holders(conflict: &KeyConflict, resource: Resource, id: Option<&str>) -> Json {
+    let of = |is_blind: bool| -> Vec<String> {
+        let holders = conflict.holders.iter().filter(|holder| holder.is_blind == is_blind);
+        holders.map(|holder| holder.id.hex()).collect()
+    };
+    let (credentials, blind) = (of(false), of(true));
+    if resource == Resource::Record(Class::Service) {
+        return Json::object([("credentials", Json::texts(credentials)), ("blind_credentials", Json::texts(blind))]);
     }
-    let others = ids.filter(|holder| Some(holder.as_str()) != id);
-    Json::object([("credentials", Json::texts(others)), ("services", Json::texts(&conflict.services))])
+    let others = |ids: Vec<String>| ids.into_iter().filter(|holder| Some(holder.as_str()) != id).collect::<Vec<_>>();
+    let sorts = [("credentials", others(credentials)), ("blind_credentials", others(blind))];
+    let sorts = sorts.into_iter().filter(|(_, ids)| !ids.is_empty()).map(|(name, ids)| (name, Json::texts(ids)));
+    Json::object(sorts.chain([("services", Json::texts(&conflict.services))]))
 }
 
 /// Fields by the names that they have in Confidant.
@@ -123,6 +131,12 @@ fn log(error: &Error) {
         (Error::Damaged { .. } | Error::Internal { .. }, detail) => tracing::error!(%error, detail, "a request failed"),
         (_, detail) => tracing::warn!(%error, detail, "a request has to wait"),
     }
+}
+
+/// An error of an operation that anybody may call.
+pub fn failed(error: &Error) -> Response {
+    log(error);
+    told(StatusCode::INTERNAL_SERVER_ERROR, error.to_string(), Vec::new())
 }
 
 /// What is said before an operation is reached.

@@ -1,9 +1,12 @@
 //! Confidant's API as its clients know it (docs/dialects/confidant.md has the differences).
 
+mod about;
+mod blind_credentials;
 mod credentials;
 mod error;
 mod page;
 mod services;
+pub mod settings;
 mod wire;
 
 use std::sync::Arc;
@@ -12,33 +15,83 @@ use futures::future::BoxFuture;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use crate::api::confidant::settings::Settings;
 use crate::api::json::Json;
-use crate::api::route::{self, Asks, Call, Dialect, Handler, Refusal, Route};
+use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
 use crate::domain::Result;
-use crate::domain::permission::Action::{self, Create, Get, List, Update};
-use crate::domain::record::Class::{self, Credential, Service};
+use crate::domain::permission::Action::{self, Archive, Create, Get, List, Metadata, Revert, Update};
+use crate::domain::permission::Resource;
+use crate::domain::record::Class;
 
-pub struct Confidant;
+/// The dialect with its settings.
+#[derive(Default)]
+pub struct Confidant {
+    pub settings: Settings,
+}
 
-static ROUTES: [Route; 8] = [
-    Route { method: Method::GET, template: "/healthcheck", handler: Handler::Open(healthcheck) },
-    known(Method::GET, "/v1/credentials", List, Credential, |call| run(call, credentials::list)),
-    known(Method::POST, "/v1/credentials", Create, Credential, |call| run(call, credentials::create)),
-    known(Method::GET, "/v1/credentials/{id}", Get, Credential, |call| run(call, credentials::get)),
-    known(Method::PUT, "/v1/credentials/{id}", Update, Credential, |call| run(call, credentials::update)),
-    known(Method::GET, "/v1/services", List, Service, |call| run(call, services::list)),
-    known(Method::GET, "/v1/services/{id}", Get, Service, |call| run(call, services::get)),
-    known(Method::PUT, "/v1/services/{id}", Update, Service, |call| run(call, services::put)),
+pub(super) type Call = route::Call<Confidant>;
+
+const CREDENTIAL: Resource = Resource::Record(Class::Credential);
+const SERVICE: Resource = Resource::Record(Class::Service);
+const BLIND: Resource = Resource::Record(Class::BlindCredential);
+
+static ROUTES: &[Route<Confidant>] = &[
+    open(Method::GET, "/healthcheck", |_| Box::pin(async { route::response(StatusCode::OK, &[error::POLICY], "") })),
+    open(Method::GET, "/v1/value_generator", |request| Box::pin(about::value(request))),
+    known(Method::GET, "/v1/client_config", Get, Resource::Session, |call| run(call, about::client_config)),
+    known(Method::GET, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
+    known(Method::POST, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
+    known(Method::GET, "/v1/credentials", List, CREDENTIAL, |call| run(call, credentials::list)),
+    known(Method::POST, "/v1/credentials", Create, CREDENTIAL, |call| run(call, credentials::create)),
+    known(Method::GET, "/v1/credentials/{id}", Get, CREDENTIAL, |call| run(call, credentials::get)),
+    known(Method::PUT, "/v1/credentials/{id}", Update, CREDENTIAL, |call| run(call, credentials::update)),
+    known(Method::GET, "/v1/credentials/{id}/services", Metadata, CREDENTIAL, |call| {
+        run(call, credentials::dependents)
+    }),
+    known(Method::POST, "/v1/credentials/{id}/archive", Archive, CREDENTIAL, |call| run(call, credentials::archive)),
+    known(Method::PUT, "/v1/credentials/{id}/{revision}", Revert, CREDENTIAL, |call| run(call, credentials::revert)),
+    known(Method::GET, "/v1/credentials/{id}/{old}/{new}", Metadata, CREDENTIAL, |call| run(call, credentials::diff)),
+    known(Method::GET, "/v1/archive/credentials", List, CREDENTIAL, |call| run(call, credentials::list_archive)),
+    known(Method::GET, "/v1/archive/credentials/{id}", Metadata, CREDENTIAL, |call| run(call, credentials::history)),
+    known(Method::GET, "/v1/services", List, SERVICE, |call| run(call, services::list)),
+    known(Method::GET, "/v1/services/{id}", Get, SERVICE, |call| run(call, services::get)),
+    known(Method::PUT, "/v1/services/{id}", Update, SERVICE, |call| run(call, services::put)),
+    known(Method::PUT, "/v1/services/{id}/{revision}", Revert, SERVICE, |call| run(call, services::revert)),
+    known(Method::GET, "/v1/services/{id}/{old}/{new}", Metadata, SERVICE, |call| run(call, services::diff)),
+    known(Method::GET, "/v1/archive/services", List, SERVICE, |call| run(call, services::list_archive)),
+    known(Method::GET, "/v1/archive/services/{id}", Metadata, SERVICE, |call| run(call, services::history)),
+    known(Method::GET, "/v1/blind_credentials", List, BLIND, |call| run(call, blind_credentials::list)),
+    known(Method::POST, "/v1/blind_credentials", Create, BLIND, |call| run(call, blind_credentials::create)),
+    known(Method::GET, "/v1/blind_credentials/{id}", Get, BLIND, |call| run(call, blind_credentials::get)),
+    known(Method::PUT, "/v1/blind_credentials/{id}", Update, BLIND, |call| run(call, blind_credentials::update)),
+    known(Method::GET, "/v1/blind_credentials/{id}/services", Metadata, BLIND, |call| {
+        run(call, blind_credentials::dependents)
+    }),
+    known(Method::PUT, "/v1/blind_credentials/{id}/{revision}", Revert, BLIND, |call| {
+        run(call, blind_credentials::revert)
+    }),
+    known(Method::GET, "/v1/archive/blind_credentials", List, BLIND, |call| run(call, blind_credentials::list_archive)),
+    known(Method::GET, "/v1/archive/blind_credentials/{id}", Metadata, BLIND, |call| {
+        run(call, blind_credentials::history)
+    }),
 ];
+
+const fn open(
+    method: Method,
+    template: &'static str,
+    run: fn(Request<Confidant>) -> BoxFuture<'static, Response>,
+) -> Route<Confidant> {
+    Route { method, template, handler: Handler::Open(run) }
+}
 
 const fn known(
     method: Method,
     template: &'static str,
     action: Action,
-    class: Class,
+    resource: Resource,
     run: fn(Call) -> BoxFuture<'static, Response>,
-) -> Route {
-    Route { method, template, handler: Handler::Known { asks: Asks { action, class }, run } }
+) -> Route<Confidant> {
+    Route { method, template, handler: Handler::Known { asks: Asks { action, resource }, run } }
 }
 
 /// A handler's result in Confidant's shape.
@@ -48,23 +101,34 @@ where
 {
     let call = Arc::new(call);
     Box::pin(async move {
-        match operation(call.clone()).await {
+        let done = match require_no_maintenance(&call).await {
+            Ok(()) => operation(call.clone()).await,
+            Err(error) => Err(error),
+        };
+        match done {
             Ok(json) => error::json(StatusCode::OK, &json),
             Err(error) => error::render(&error, &call),
         }
     })
 }
 
-fn healthcheck() -> Response {
-    route::response(StatusCode::OK, &[error::POLICY], "")
+/// Certificates are made all the same: nothing is kept of them.
+async fn require_no_maintenance(call: &Call) -> Result<()> {
+    let is_write =
+        call.method != Method::GET && !matches!(call.asks.resource, Resource::Certificate | Resource::Session);
+    if !is_write || !call.dialect.settings.maintenance.refuses_writes() {
+        return Ok(());
+    }
+    let Asks { action, resource } = call.asks;
+    call.app.refuse(&call.actor, action, resource, call.parameter("id").unwrap_or_default()).await
 }
 
 impl Dialect for Confidant {
     const NAME: &'static str = "confidant";
     const MOUNTS: &'static [&'static str] = &["/confidant", ""];
 
-    fn routes() -> &'static [Route] {
-        &ROUTES
+    fn routes() -> &'static [Route<Self>] {
+        ROUTES
     }
 
     fn refuse(refusal: Refusal) -> Response {

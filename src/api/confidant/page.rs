@@ -1,13 +1,14 @@
-//! Confidant's pages of a list: cut newest first, each shown in the list's own order.
+//! Confidant's pages of a list: cut by age, the newest first, and shown in the list's own order.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::api::confidant::Call;
 use crate::api::json::Json;
-use crate::api::route::Call;
-use crate::domain::name::RecordId;
+use crate::app::ports::{Age, Which};
+use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::Entry;
 use crate::domain::{Error, Result};
 
@@ -27,18 +28,12 @@ struct Text {
 
 const DATE: &str = "%Y-%m-%dT%H:%M:%S%.6f%z";
 
-/// Newest first, and one order for records of one moment.
-type Position = (std::cmp::Reverse<i64>, RecordId);
-
-fn position<B>(entry: &Entry<B>) -> Position {
-    (std::cmp::Reverse(entry.stamp.at.as_microsecond()), entry.head.id)
-}
-
 impl Token {
+    /// A revision's id is its record's with its number, in lists of all as in those of the current ones.
     fn after<B>(entry: &Entry<B>) -> String {
         let text = |text: String| Text { text };
         let token = Self {
-            id: text(entry.head.id.hex()),
+            id: text(format!("{}-{}", entry.head.id.hex(), entry.stamp.number)),
             data_type: text(entry.head.class.singular().to_owned()),
             modified_date: text(entry.stamp.at.strftime(DATE).to_string()),
         };
@@ -46,29 +41,61 @@ impl Token {
         BASE64_STANDARD.encode(serde_json::to_vec(&token).unwrap_or_default())
     }
 
-    fn read(text: &str) -> Option<Position> {
+    fn read(text: &str) -> Option<Age> {
         let token: Self = serde_json::from_slice(&BASE64_STANDARD.decode(text).ok()?).ok()?;
-        let at = Timestamp::strptime(DATE, &token.modified_date.text).ok()?;
-        Some((std::cmp::Reverse(at.as_microsecond()), RecordId::parse_hex(&token.id.text)?))
+        let (id, number) = token.id.text.split_once('-')?;
+        Some(Age {
+            at: Timestamp::strptime(DATE, &token.modified_date.text).ok()?,
+            id: RecordId::parse_hex(id)?,
+            number: Revision(number.parse().ok()?),
+        })
     }
 }
 
-/// The entries that `limit` and `page` ask for, and the token of the next page.
-pub fn cut<B>(call: &Call, entries: Vec<Entry<B>>) -> Result<(Vec<Entry<B>>, Json)> {
+/// Which part of a list is asked for.
+pub struct Page {
+    after: Option<Age>,
+    /// At least 1.
+    limit: usize,
+}
+
+/// `None`: all of it. What is no number is ignored, and so is 0, as Confidant does.
+pub fn asked(call: &Call) -> Result<Option<Page>> {
     let page = call.query("page").filter(|page| !page.is_empty());
     let after = page.map(|page| Token::read(&page).ok_or_else(|| Error::invalid("page", "cannot be read")));
     let after = after.transpose()?;
-    // What is no number is ignored, and so is 0, as Confidant does.
-    let limit = match call.query("limit").and_then(|limit| limit.trim().parse::<i64>().ok()) {
-        None | Some(0) => return Ok((entries, Json::Null)),
-        Some(limit) => usize::try_from(limit).map_err(|_| Error::invalid("limit", "must not be negative"))?,
-    };
-    let mut rest: Vec<(usize, Entry<B>)> = entries.into_iter().enumerate().collect();
-    rest.retain(|(_, entry)| after.is_none_or(|after| position(entry) > after));
-    rest.sort_by_key(|(_, entry)| position(entry));
-    let more = rest.len() > limit;
-    rest.truncate(limit);
-    let next = rest.last().filter(|_| more).map(|(_, entry)| Token::after(entry));
-    rest.sort_by_key(|(rank, _)| *rank);
-    Ok((rest.into_iter().map(|(_, entry)| entry).collect(), Json::or_null(next, Json::text)))
+    match call.query("limit").and_then(|limit| limit.trim().parse::<i64>().ok()) {
+        None | Some(0) => Ok(None),
+        Some(limit) => {
+            let limit = usize::try_from(limit).map_err(|_| Error::invalid("limit", "must not be negative"))?;
+            Ok(Some(Page { after, limit }))
+        }
+    }
+}
+
+/// The same of an archive, whose pages have a length of their own where nobody asks for one.
+pub fn asked_of_archive(call: &Call) -> Result<Page> {
+    let page = asked(call)?;
+    let limit = call.dialect.settings.history_page_limit.unwrap_or(usize::MAX - 1);
+    Ok(page.unwrap_or(Page { after: None, limit }))
+}
+
+impl Page {
+    /// Of current revisions or all; one more than the page has, to see whether there is another.
+    pub fn request(&self, which: Which) -> (Which, Option<Age>, usize) {
+        (which, self.after, self.limit.saturating_add(1))
+    }
+
+    /// The page, and the token of the next one.
+    pub fn cut<B>(&self, mut found: Vec<Entry<B>>) -> (Vec<Entry<B>>, Json) {
+        let more = found.len() > self.limit;
+        found.truncate(self.limit);
+        let next = found.last().filter(|_| more).map(Token::after);
+        (found, Json::or_null(next, Json::text))
+    }
+}
+
+/// As the answer to a list.
+pub fn answer(name: &'static str, shown: Vec<Json>, next: Json) -> Json {
+    Json::object([(name, Json::List(shown)), ("next_page", next)])
 }

@@ -22,6 +22,7 @@ fn class_number(class: Class) -> u8 {
         Class::Credential => 1,
         Class::Service => 2,
         Class::Client => 3,
+        Class::BlindCredential => 4,
     }
 }
 

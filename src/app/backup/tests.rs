@@ -67,7 +67,13 @@ fn record<B: Body>(keyring: &Keyring, number: u8, bodies: &[B], released: Option
 /// A store with two credentials, one of them with a history, a released one and a service that links to them.
 fn store(keyring: &Keyring) -> (Beginning, Vec<Item>) {
     let release = Release { at: Timestamp::UNIX_EPOCH, purge_at: Timestamp::from_second(9).unwrap() };
-    let service = Service { enabled: true, account: None, credentials: vec![id(2), id(1)], clients: Vec::new() };
+    let service = Service {
+        enabled: true,
+        account: None,
+        credentials: vec![id(2), id(1)],
+        blind_credentials: vec![],
+        clients: Vec::new(),
+    };
     let mut items = vec![Item::Key(WrappedKey { epoch: 1, root: "root".into(), wrapped: vec![7; 60] })];
     items.extend(record(keyring, 1, &[credential("one"), credential("eins")], None));
     items.extend(record(keyring, 2, &[credential("two")], None));
@@ -236,7 +242,7 @@ fn any_item() -> impl Strategy<Value = Item> {
         let release = Release { at: Timestamp::UNIX_EPOCH, purge_at: Timestamp::from_second(9).unwrap() };
         let head = Head {
             id: id(record),
-            class: crate::domain::record::Class::ALL[usize::from(record % 3)],
+            class: crate::domain::record::Class::ALL[usize::from(record % 4)],
             tenant: Tenant::namespace("t"),
             name,
             origin: if released { Origin::Own } else { Origin::Rest },

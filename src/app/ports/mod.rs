@@ -73,6 +73,22 @@ pub enum Key<'a> {
     LinksTo(RecordId),
 }
 
+/// Revisions of which sort.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Each record's last.
+    Current,
+    All,
+}
+
+/// The place of a revision among all by their times; those of one moment have an order too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Age {
+    pub at: Timestamp,
+    pub id: RecordId,
+    pub number: Revision,
+}
+
 /// A new revision: the first of a new record when `expected` is `None`, else the one after `expected`.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -138,6 +154,12 @@ pub trait Store: Send + Sync {
     /// Current revisions of records that are not released, in the order of their lower-cased names,
     /// after the name `after`, at most `limit`.
     async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
+
+    /// Revisions of one record in their order, beginning with this number, at most `limit`.
+    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>>;
+
+    /// Revisions of records of the class that are not released, the newest first, after this place, at most `limit`.
+    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>>;
 
     /// Records whose release ended at or before `now`, at most `limit`.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>>;

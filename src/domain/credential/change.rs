@@ -1,5 +1,7 @@
 //! How a credential becomes its next revision: pure decisions, for REST callers and for resources.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::domain::credential::{About, Credential, Generate, Kind, Material};
@@ -35,6 +37,16 @@ pub fn patched(current: &Credential, patch: Patch, now: Timestamp) -> Result<Cre
         material,
         ..current.clone()
     })
+}
+
+/// Whether two revisions say the same, the order of tags apart.
+pub fn is_same(one: &Credential, other: &Credential) -> bool {
+    let tags = |credential: &Credential| credential.about.tags.iter().cloned().collect::<BTreeSet<_>>();
+    let untagged = |credential: &Credential| About { tags: Vec::new(), ..credential.about.clone() };
+    one.title == other.title
+        && one.material == other.material
+        && untagged(one) == untagged(other)
+        && tags(one) == tags(other)
 }
 
 /// Where a resource says that its value comes from.

@@ -4,6 +4,7 @@ pub mod change;
 pub mod generate;
 pub mod kind;
 pub mod material;
+pub mod rotation;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,7 @@
 
 use crate::app::services::Wish;
 use crate::domain::credential::Credential;
+use crate::domain::error::Holder;
 use crate::domain::record::{Class, Entry};
 use crate::domain::service::{Member, require_distinct_keys, resource_id};
 use crate::domain::{Error, Result, Violation};
@@ -70,7 +71,7 @@ fn select(wanted: &[ServiceCredential], members: &[Entry<Credential>]) -> Result
         }
         let taken: Vec<Item> = all.into_iter().filter_map(|item| take(wish, item)).collect();
         let keys = taken.iter().map(|item| item.key.clone()).collect();
-        held.push(Member { id: entry.head.id, name: wish.name.to_string(), keys });
+        held.push(Member { holder: Holder { id: entry.head.id, is_blind: false, name: wish.name.to_string() }, keys });
         items.extend(taken);
     }
     if !violations.is_empty() {

@@ -16,10 +16,11 @@ use strongroom::adapters::store::SqliteStore;
 use strongroom::adapters::system::SystemClock;
 use strongroom::app::alarm::Alarm;
 use strongroom::app::audit::Position;
-use strongroom::app::ports::{Fence, Key, Row, Snapshot, Store, Write};
+use strongroom::app::ports::{Age, Fence, Key, RevisionRow, Row, Snapshot, Store, Which, Write};
 use strongroom::app::{App, Parts};
 use strongroom::domain::credential::change::{Source, Wish};
 use strongroom::domain::credential::{About, Characters, Generate, Kind};
+use strongroom::domain::name::{RecordId, Revision};
 use strongroom::domain::record::{Class, Owner};
 use strongroom::domain::{Error, Result};
 use strongroom::k8s::leader::{Election, Options, Term};
@@ -105,6 +106,14 @@ impl Store for Watched {
 
     async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
         self.store.list(class, after, limit).await
+    }
+
+    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.store.revisions(id, from, limit).await
+    }
+
+    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.store.newest(class, which, after, limit).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {

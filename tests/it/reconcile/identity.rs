@@ -63,7 +63,7 @@ async fn a_service_account_is_known_by_its_token_and_may_what_rbac_allows() {
     let path = |name: &str| format!("/kubernetes/{}/{name}", ground.namespace);
     let ask = async |actor: &Actor, action, class, tenant: &Tenant, name: &str| {
         // A new one each time: nothing is remembered.
-        let target = Target { class, tenant, name, readers: &[] };
+        let target = Target::new(class, tenant, name);
         identity().await.allows(actor, action, &target).await.expect("an answer")
     };
     let db = path("db");
@@ -88,7 +88,7 @@ async fn a_busy_caller_costs_one_review() {
     let tenant = Tenant::namespace(&ground.namespace);
     for _ in 0..50 {
         let actor = identity.identify(&token).await.expect("an answer").expect("an actor");
-        let target = Target { class: Class::Credential, tenant: &tenant, name: "/a", readers: &[] };
+        let target = Target::new(Class::Credential, &tenant, "/a");
         assert!(!identity.allows(&actor, Action::Get, &target).await.expect("an answer"));
         assert!(identity.identify(&SecretText::from("a.b.c")).await.expect("an answer").is_none());
     }

@@ -65,7 +65,10 @@ async fn a_service_follows_its_credentials_and_is_open_to_the_clients_it_lists()
         from: None,
     };
     let services = &operator.app.services;
-    assert_eq!(services.view(&client("till-17"), &id, Action::Get).await.expect("open to it").members.len(), 1);
+    assert_eq!(
+        services.view(&client("till-17"), &id, Action::Get).await.expect("open to it").members.credentials.len(),
+        1
+    );
     assert!(services.view(&client("till-18"), &id, Action::Get).await.is_err());
 
     let first = data(&ground.secret("till").await);

@@ -23,7 +23,7 @@ pub fn is_write(method: &Method) -> bool {
 async fn writes(house: &House) -> Vec<Write> {
     let id = house.credential("here", json!({"k": "v"})).await;
     let routes = Confidant::routes().iter().filter(|route| is_write(&route.method));
-    let write = |route: &strongroom::api::route::Route| {
+    let write = |route: &strongroom::api::route::Route<Confidant>| {
         let (path, good) = match route.template {
             "/v1/credentials" => (route.template.to_owned(), json!({"name": "new", "credential_pairs": {"a": "b"}})),
             "/v1/credentials/{id}" => (format!("/v1/credentials/{id}"), json!({"credential_pairs": {"a": "b"}})),

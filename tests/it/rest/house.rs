@@ -12,7 +12,7 @@ use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
 use strongroom::adapters::store::{MemoryJournal, SqliteStore};
 use strongroom::adapters::system::SystemClock;
-use strongroom::api;
+use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
 use strongroom::app::own::Lifetimes;
 use strongroom::app::ports::{Identify, Review, Store};
@@ -128,7 +128,7 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut registry = Registry::default();
-        let routes = api::routes(app.clone(), HttpMetrics::register(&mut registry));
+        let routes = api::routes(Dialects::default(), app.clone(), HttpMetrics::register(&mut registry));
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(serve(listener, Some(tls.clone()), routes, limits, shutdown.clone()));
         let client = client(&roots, None);

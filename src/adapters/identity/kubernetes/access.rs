@@ -1,9 +1,10 @@
-//! What an action on a record is called in RBAC: values are the subresource `value` of `credentials` and
-//! `services`, in the namespace of the record, or cluster-wide for records outside all namespaces.
+//! What an action is called in RBAC: values are the subresource `value` of `credentials`, `services` and
+//! `blindcredentials`, certificates the subresource `certificates` of the authority that signs them. In the namespace of
+//! the record, or cluster-wide for records outside all namespaces.
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 
-use crate::domain::permission::{Action, Target};
+use crate::domain::permission::{Action, Resource, Target};
 use crate::domain::record::Class;
 
 const GROUP: &str = "strongroom.dev";
@@ -23,17 +24,16 @@ pub struct Question {
 impl Question {
     /// `None` for what is nobody's by RBAC.
     pub fn new(user: &str, groups: &[String], uid: Option<&str>, action: Action, target: &Target<'_>) -> Option<Self> {
-        let resource = match target.class {
-            Class::Credential => "credentials",
-            Class::Service => "services",
-            Class::Client => return None,
-        };
-        let (verb, subresource) = match action {
-            Action::List => ("list", None),
-            Action::Metadata => ("get", None),
-            Action::Get => ("get", Some("value")),
-            Action::Create => ("create", Some("value")),
-            Action::Update => ("update", Some("value")),
+        let (resource, verb, subresource) = match (target.resource, action) {
+            (Resource::Record(Class::Credential), _) => record("credentials", action),
+            (Resource::Record(Class::Service), _) => record("services", action),
+            (Resource::Record(Class::BlindCredential), _) => record("blindcredentials", action),
+            (Resource::Authority, Action::List) => ("certificateauthorities", "list", None),
+            (Resource::Authority, Action::Get) => ("certificateauthorities", "get", None),
+            (Resource::Certificate, Action::Get) => ("certificateauthorities", "create", Some("certificates")),
+            (Resource::Token, Action::Get) => ("tokens", "create", None),
+            (Resource::Record(Class::Client) | Resource::Session, _) => return None,
+            (Resource::Authority | Resource::Certificate | Resource::Token, _) => return None,
         };
         Some(Self {
             user: user.to_owned(),
@@ -69,12 +69,25 @@ impl Question {
     }
 }
 
-/// As the resource is called that a role's `resourceNames` would name: the end of a credential's path, and a
-/// service's id without its namespace.
+fn record(resource: &'static str, action: Action) -> (&'static str, &'static str, Option<&'static str>) {
+    let (verb, subresource) = match action {
+        Action::List => ("list", None),
+        Action::Metadata => ("get", None),
+        Action::Get => ("get", Some("value")),
+        Action::Create => ("create", Some("value")),
+        Action::Update | Action::Revert => ("update", Some("value")),
+        Action::Archive => ("delete", Some("value")),
+    };
+    (resource, verb, subresource)
+}
+
+/// As the resource is called that a role's `resourceNames` would name: the end of a path, and a service's id without
+/// its namespace.
 fn name<'a>(target: &Target<'a>) -> &'a str {
-    let last = target.name.rsplit('/').next().unwrap_or_default();
-    match (target.class, target.tenant.as_namespace()) {
-        (Class::Service, Some(namespace)) => {
+    let name = target.issuer.unwrap_or(target.name);
+    let last = name.rsplit('/').next().unwrap_or_default();
+    match (target.resource, target.tenant.as_namespace()) {
+        (Resource::Record(Class::Service), Some(namespace)) => {
             last.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('.')).unwrap_or(last)
         }
         _ => last,
@@ -86,8 +99,8 @@ mod tests {
     use super::*;
     use crate::domain::name::Tenant;
 
-    fn asked(class: Class, tenant: &Tenant, name: &str, action: Action) -> Option<ResourceAttributes> {
-        let target = Target { class, tenant, name, readers: &[] };
+    fn asked(resource: impl Into<Resource>, tenant: &Tenant, name: &str, action: Action) -> Option<ResourceAttributes> {
+        let target = Target::new(resource, tenant, name);
         Question::new("till", &["g".into()], None, action, &target)?.review().spec.resource_attributes
     }
 
@@ -120,6 +133,20 @@ mod tests {
         let asked = |name| asked(Class::Service, &shop, name, Action::Get).unwrap().name;
         assert_eq!(asked("shop.till").as_deref(), Some("till"));
         assert_eq!(asked("shopping").as_deref(), Some("shopping"));
+    }
+
+    #[test]
+    fn a_certificate_is_made_by_whoever_may_make_some_of_its_authority() {
+        let shop = Tenant::namespace("shop");
+        let target = Target {
+            issuer: Some("/kubernetes/shop/root"),
+            ..Target::new(Resource::Certificate, &shop, "till.shop.svc")
+        };
+        let asked = Question::new("till", &[], None, Action::Get, &target).unwrap().review();
+        let asked = asked.spec.resource_attributes.unwrap();
+        assert_eq!((asked.verb.as_deref(), asked.name.as_deref()), (Some("create"), Some("root")));
+        assert_eq!(asked.resource.as_deref(), Some("certificateauthorities"));
+        assert_eq!(asked.subresource.as_deref(), Some("certificates"));
     }
 
     #[test]

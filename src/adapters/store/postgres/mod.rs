@@ -27,9 +27,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::app::audit::Position;
-use crate::app::ports::{Key, KeyTable, Row, Snapshot, Store, WrappedKey, Write};
+use crate::app::ports::{Age, Key, KeyTable, RevisionRow, Row, Snapshot, Store, Which, WrappedKey, Write};
 use crate::domain::Result;
-use crate::domain::name::StoreId;
+use crate::domain::name::{RecordId, Revision, StoreId};
 use crate::domain::record::Class;
 use crate::domain::secret::SecretText;
 use address::Address;
@@ -98,6 +98,14 @@ impl Store for PostgresStore {
 
     async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
         reader::list(&self.pool, class, after, limit).await
+    }
+
+    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        reader::revisions(&self.pool, id, from, limit).await
+    }
+
+    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
+        reader::newest(&self.pool, class, which, after, limit).await
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {

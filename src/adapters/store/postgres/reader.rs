@@ -10,8 +10,9 @@ use super::pool::Pool;
 use super::row::{self, select_current};
 use crate::adapters::store::name_key;
 use crate::app::audit::Position;
-use crate::app::ports::{Key, Row, WrappedKey};
+use crate::app::ports::{Age, Key, RevisionRow, Row, Which, WrappedKey};
 use crate::domain::Result;
+use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::Class;
 
 const BY_IDS: &str = select_current!("r.class = $1 AND r.id = ANY ($2)");
@@ -24,6 +25,18 @@ const BY_LINK: &str =
 const LIST: &str = select_current!("r.class = $1 AND r.released_at IS NULL ORDER BY r.name_key LIMIT $2");
 const LIST_AFTER: &str =
     select_current!("r.class = $1 AND r.released_at IS NULL AND r.name_key > $3 ORDER BY r.name_key LIMIT $2");
+const REVISIONS: &str = "
+    SELECT record, number, version_id, at, actor, epoch, sealed FROM strongroom.revisions
+     WHERE record = $1 AND number >= $2 ORDER BY number LIMIT $3";
+// What is sealed is read for the page alone, not for all that are sorted.
+const NEWEST: &str = "
+    SELECT v.record, v.number, v.version_id, v.at, v.actor, v.epoch, v.sealed FROM (
+        SELECT v.record, v.number FROM strongroom.records r JOIN strongroom.revisions v ON v.record = r.id
+         WHERE r.class = $1 AND r.released_at IS NULL AND ($2 OR v.number = r.revision)
+           AND (v.at, v.record, v.number) < ($3, $4, $5)
+         ORDER BY v.at DESC, v.record DESC, v.number DESC LIMIT $6) page
+      JOIN strongroom.revisions v ON v.record = page.record AND v.number = page.number
+     ORDER BY v.at DESC, v.record DESC, v.number DESC";
 const DUE: &str = select_current!("r.purge_at <= $1 ORDER BY r.purge_at LIMIT $2");
 const POSITION: &str = "SELECT number, hash FROM strongroom.ledger WHERE number IS NOT NULL";
 pub(super) const DATA_KEYS: &str = "SELECT epoch, root, wrapped FROM strongroom.data_keys ORDER BY epoch, root";
@@ -54,6 +67,27 @@ pub(super) async fn list(pool: &Pool, class: Class, after: Option<&str>, limit: 
         None => select(pool, || query(LIST).bind(class).bind(limit)).await,
         Some(after) => select(pool, || query(LIST_AFTER).bind(class).bind(limit).bind(after.as_bytes())).await,
     }
+}
+
+pub(super) async fn revisions(pool: &Pool, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+    let from = i64::try_from(from.0).unwrap_or(i64::MAX);
+    let rows = pool.read(|| query(REVISIONS).bind(row::uuid(id)).bind(from).bind(at_most(limit))).await?;
+    rows.iter().map(row::revision).collect()
+}
+
+pub(super) async fn newest(
+    pool: &Pool,
+    class: Class,
+    which: Which,
+    after: Option<Age>,
+    limit: usize,
+) -> Result<Vec<RevisionRow>> {
+    let (at, id, number) = after.map_or((i64::MAX, Uuid::nil(), 0), |age| {
+        (age.at.as_microsecond(), row::uuid(age.id), i64::try_from(age.number.0).unwrap_or(i64::MAX))
+    });
+    let (class, all) = (row::class_number(class), which == Which::All);
+    let found = pool.read(|| query(NEWEST).bind(class).bind(all).bind(at).bind(id).bind(number).bind(at_most(limit)));
+    found.await?.iter().map(row::revision).collect()
 }
 
 pub(super) async fn due(pool: &Pool, now: Timestamp, limit: usize) -> Result<Vec<Row>> {

@@ -12,7 +12,7 @@ pub(super) use crate::adapters::store::column::{alias_kind, alias_number, class_
 use crate::adapters::store::column::{class, damaged};
 use crate::app::audit::Position;
 use crate::app::ledger::Ledger;
-use crate::app::ports::{Fence, Mac, Row, Sealed};
+use crate::app::ports::{Fence, Mac, RevisionRow, Row, Sealed};
 use crate::domain::Result;
 use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
 use crate::domain::record::{Head, Release, Stamp};
@@ -61,6 +61,12 @@ pub(super) fn head(columns: &PgRow) -> Result<(Head, Mac)> {
         released: release(columns)?,
     };
     Ok((head, Mac { epoch: number(columns, 8)?, bytes: bytes(columns, 9)? }))
+}
+
+/// Record, number, version id, time, actor, epoch and what is sealed.
+pub(super) fn revision(columns: &PgRow) -> Result<RevisionRow> {
+    let id = id(columns, 0)?;
+    Ok(RevisionRow { id, stamp: stamp(id, columns, 1)?, sealed: sealed(columns, 5)? })
 }
 
 /// Number, version id, time and actor of a revision, beginning at the column `first`.

@@ -79,11 +79,7 @@ impl Snapshot for Moment {
             .map_or((Uuid::nil(), -1), |(id, number)| (row::uuid(id), i64::try_from(number.0).unwrap_or(i64::MAX)));
         let found = query(REVISIONS).bind(id).bind(number).bind(at_most(limit));
         let found = found.fetch_all(self.connection()).await.map_err(|fault| fault::refused(&fault))?;
-        let revision = |columns: &PgRow| {
-            let id = row::id(columns, 0)?;
-            Ok(RevisionRow { id, stamp: row::stamp(id, columns, 1)?, sealed: row::sealed(columns, 5)? })
-        };
-        found.iter().map(revision).collect()
+        found.iter().map(row::revision).collect()
     }
 
     async fn audit(&mut self, after: u64, limit: usize) -> Result<Vec<(Position, Note)>> {

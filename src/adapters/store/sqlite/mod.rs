@@ -21,9 +21,9 @@ use jiff::Timestamp;
 
 use crate::app::alarm::Alarm;
 use crate::app::audit::Position;
-use crate::app::ports::{Key, KeyTable, Row, Snapshot, Store, WrappedKey, Write};
+use crate::app::ports::{Age, Key, KeyTable, RevisionRow, Row, Snapshot, Store, Which, WrappedKey, Write};
 use crate::domain::Result;
-use crate::domain::name::StoreId;
+use crate::domain::name::{RecordId, Revision, StoreId};
 use crate::domain::record::Class;
 use reader::Readers;
 use snapshot::Moment;
@@ -79,6 +79,14 @@ impl Store for SqliteStore {
 
     async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
         self.readers.list(class, after, limit)
+    }
+
+    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.readers.revisions(id, from, limit)
+    }
+
+    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.readers.newest(class, which, after, limit)
     }
 
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {

@@ -11,8 +11,8 @@ use super::row::{self, select_current};
 use super::{file, schema};
 use crate::adapters::store::name_key;
 use crate::app::audit::Position;
-use crate::app::ports::{Key, Row, WrappedKey};
-use crate::domain::name::{RecordId, StoreId};
+use crate::app::ports::{Age, Key, RevisionRow, Row, Which, WrappedKey};
+use crate::domain::name::{RecordId, Revision, StoreId};
 use crate::domain::record::Class;
 use crate::domain::{Error, Result};
 
@@ -32,6 +32,18 @@ const BY_LINK: &str = select_current!("+r.class = ?1 AND r.id IN (SELECT from_id
 const LIST: &str = select_current!("r.class = ?1 AND r.released_at IS NULL ORDER BY r.name_key LIMIT ?2");
 const LIST_AFTER: &str =
     select_current!("r.class = ?1 AND r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
+const REVISIONS: &str = "
+    SELECT record, number, version_id, at, actor, epoch, sealed FROM revisions
+    WHERE record = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+// What is sealed is read for the page alone, not for all that are sorted.
+const NEWEST: &str = "
+    SELECT v.record, v.number, v.version_id, v.at, v.actor, v.epoch, v.sealed FROM (
+        SELECT v.record, v.number FROM records r JOIN revisions v ON v.record = r.id
+        WHERE r.class = ?1 AND r.released_at IS NULL AND (?2 OR v.number = r.revision)
+            AND (v.at, v.record, v.number) < (?3, ?4, ?5)
+        ORDER BY v.at DESC, v.record DESC, v.number DESC LIMIT ?6) page
+    JOIN revisions v ON v.record = page.record AND v.number = page.number
+    ORDER BY v.at DESC, v.record DESC, v.number DESC";
 const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
 
 #[cfg(test)]
@@ -64,16 +76,35 @@ impl Readers {
 
     pub(super) fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
         let class = row::class_number(class);
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.on_connection(|connection| match after {
-            None => select_readable(connection, LIST, params![class, limit]),
-            Some(after) => select_readable(connection, LIST_AFTER, params![class, limit, name_key(after)]),
+            None => select_readable(connection, LIST, params![class, at_most(limit)]),
+            Some(after) => select_readable(connection, LIST_AFTER, params![class, at_most(limit), name_key(after)]),
+        })
+    }
+
+    pub(super) fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.on_connection(|connection| {
+            select_revisions(connection, REVISIONS, params![id.bytes(), from.0, at_most(limit)])
+        })
+    }
+
+    pub(super) fn newest(
+        &self,
+        class: Class,
+        which: Which,
+        after: Option<Age>,
+        limit: usize,
+    ) -> Result<Vec<RevisionRow>> {
+        let (at, id, number) = after
+            .map_or((i64::MAX, Vec::new(), 0), |age| (age.at.as_microsecond(), age.id.bytes().to_vec(), age.number.0));
+        let (class, all) = (row::class_number(class), which == Which::All);
+        self.on_connection(|connection| {
+            select_revisions(connection, NEWEST, params![class, all, at, id, number, at_most(limit)])
         })
     }
 
     pub(super) fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.on_connection(|connection| select_readable(connection, DUE, params![now.as_microsecond(), limit]))
+        self.on_connection(|connection| select_readable(connection, DUE, params![now.as_microsecond(), at_most(limit)]))
     }
 
     pub(super) fn position(&self) -> Result<Option<Position>> {
@@ -136,7 +167,24 @@ fn select(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec
     Ok(found)
 }
 
-/// The same, without rows that cannot be read: one damaged record must not hide all others.
+/// Of the columns of revisions alone.
+fn select_revisions(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<RevisionRow>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut found = Vec::new();
+    while let Some(columns) = rows.next()? {
+        let id = RecordId::from_bytes(columns.get(0)?);
+        let (stamp, sealed) = row::revision(id, columns, 1)?;
+        found.push(RevisionRow { id, stamp, sealed });
+    }
+    Ok(found)
+}
+
+fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Of current revisions, without rows that cannot be read: one damaged record must not hide all others.
 fn select_readable(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;

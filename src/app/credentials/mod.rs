@@ -1,4 +1,8 @@
-//! Use cases of credentials: for REST callers, and for the resources that manage them.
+//! Use cases of credentials: for REST callers here, their earlier revisions in `history`, and for the resources that
+//! manage them in `resource`.
+
+mod history;
+mod resource;
 
 use std::sync::Arc;
 
@@ -6,24 +10,25 @@ use jiff::SignedDuration;
 
 use crate::app::access::Access;
 use crate::app::audit::Read;
-use crate::app::making::{Made, Making};
+use crate::app::making::Making;
 use crate::app::ports::{AliasKind, Key};
 use crate::app::records::{NewRecord, Records};
-use crate::app::services;
+use crate::app::services::{Mapping, member};
 use crate::domain::actor::Actor;
-use crate::domain::authority::{Authority, Facts};
-use crate::domain::credential::change::{self, Patch, Source, Step, Wish};
+use crate::domain::authority::Facts;
+use crate::domain::credential::change::{self, Patch};
 use crate::domain::credential::{About, Credential, Kind, Material, check_words};
 use crate::domain::name::{Path, RecordId, Tenant, is_dns_label, is_dns_subdomain};
 use crate::domain::permission::{Action, Target};
-use crate::domain::record::{Class, Entry, Head, Origin, Owner};
-use crate::domain::{Conflict, Error, Result};
+use crate::domain::record::{Class, Entry, Head, Origin};
+use crate::domain::{Error, Result};
 
 #[derive(Clone)]
 pub struct Credentials {
     pub(super) records: Arc<Records>,
     pub(super) access: Access,
     pub(super) making: Making,
+    pub(super) mapping: Mapping,
 }
 
 /// A credential that a REST caller creates.
@@ -52,12 +57,12 @@ pub struct View {
 }
 
 fn target(head: &Head) -> Target<'_> {
-    Target { class: Class::Credential, tenant: &head.tenant, name: &head.name, readers: &[] }
+    Target::new(Class::Credential, &head.tenant, &head.name)
 }
 
 /// What stands for a credential that does not exist where a permission is asked.
 fn missing<'a>(tenant: &'a Tenant, name: &'a str) -> Target<'a> {
-    Target { class: Class::Credential, tenant, name, readers: &[] }
+    Target::new(Class::Credential, tenant, name)
 }
 
 impl Credentials {
@@ -147,7 +152,7 @@ impl Credentials {
             require_movable(&entry.head, &next.title)?;
         }
         check_words(&next.title, &next.about)?;
-        services::require_no_conflict(&self.records, entry.head.id, &next).await?;
+        self.mapping.require_no_conflict(&member(entry.head.id, &next)).await?;
         self.records.revise(actor, entry, next).await
     }
 
@@ -165,91 +170,6 @@ impl Credentials {
                 Err(Error::not_found(what))
             }
         }
-    }
-
-    // For resources.
-
-    /// Brings the credential of a resource to what the resource wants. Unchanged: reads only.
-    pub async fn converge(
-        &self,
-        owner: &Owner,
-        wish: Wish,
-        authority: Option<Authority>,
-        retain_for: SignedDuration,
-    ) -> Result<Entry<Credential>> {
-        let path = Path::kubernetes(&owner.namespace, &owner.name);
-        let origin = Origin::Resource(owner.clone());
-        let current = self.records.find_released::<Credential>(path.as_str()).await?;
-        if let Some(entry) = &current {
-            require_free(entry, &origin)?;
-        }
-        // What a deleted resource left behind binds a new one of its name only while it is of the same type.
-        let known = current.as_ref().filter(|entry| entry.head.released.is_none() || entry.body.kind == wish.kind);
-        let planned = change::converge(known.map(|entry| &entry.body), &wish)?;
-        let body = match (planned, &current) {
-            (Step::Keep, Some(entry)) if is_as_wanted(entry, &authority, retain_for) => return Ok(entry.clone()),
-            (Step::Keep | Step::Describe, Some(entry)) => {
-                Credential { about: wish.about, authority, ..entry.body.clone() }
-            }
-            (Step::Keep | Step::Describe | Step::Generate(_) | Step::Import, _) => {
-                self.anew(&path, wish, authority).await?
-            }
-        };
-        let actor = Actor::operator();
-        match current {
-            Some(entry) => {
-                services::require_no_conflict(&self.records, entry.head.id, &body).await?;
-                self.records.revise_retained(&actor, &entry, retain_for, body).await
-            }
-            None => {
-                let new = NewRecord { tenant: path.tenant(), name: path.as_str().to_owned(), origin, retain_for };
-                self.records.create(&actor, self.records.new_id(), new, body).await
-            }
-        }
-    }
-
-    async fn anew(&self, path: &Path, wish: Wish, authority: Option<Authority>) -> Result<Credential> {
-        let (made, generated) = match wish.source {
-            Source::Generate(parameters) => (self.making.make(&parameters, &path.tenant()).await?, Some(parameters)),
-            Source::Import(material) => (Made { material, not_after: None }, None),
-        };
-        made.material.check(wish.kind)?;
-        let imported_certificate = generated.is_none() && wish.kind == Kind::Certificate;
-        let not_after = match imported_certificate {
-            true => Some(self.making.facts(&made.material)?.not_after),
-            false => made.not_after,
-        };
-        Ok(Credential {
-            title: path.as_str().to_owned(),
-            kind: wish.kind,
-            about: wish.about,
-            generated,
-            rotated_at: self.records.now(),
-            not_after,
-            authority,
-            material: made.material,
-        })
-    }
-
-    /// The value that REST callers wrote at a resource's path.
-    pub async fn stored(&self, owner: &Owner, kind: Kind) -> Result<Entry<Credential>> {
-        let path = Path::kubernetes(&owner.namespace, &owner.name);
-        let entry = self.find(&path).await?.ok_or_else(|| Error::Awaiting {
-            reason: "AwaitingValue",
-            message: format!("no value was written over REST yet: create a credential named {path}"),
-        })?;
-        if entry.head.origin != Origin::Rest {
-            return Err(Error::Conflict(Conflict::Managed {
-                what: format!("credential {path}"),
-                owner: entry.head.origin.to_string(),
-                id: entry.head.id,
-            }));
-        }
-        if entry.body.kind != kind {
-            let why = format!("is {}, but a value of type {} was written", kind.name(), entry.body.kind.name());
-            return Err(Error::invalid("spec.type", why));
-        }
-        Ok(entry)
     }
 
     /// What the certificate of a credential says; `None` where it is none.
@@ -290,21 +210,4 @@ fn require_movable(head: &Head, title: &str) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// A resource writes its own record only; one that another left behind is in its way until it is purged.
-fn require_free(entry: &Entry<Credential>, origin: &Origin) -> Result<()> {
-    match (&entry.head.released, entry.head.origin == *origin) {
-        (_, true) => Ok(()),
-        (None, false) => entry.head.require_writer(origin),
-        (Some(release), false) => Err(Error::Conflict(Conflict::Managed {
-            what: format!("credential {}", entry.head.name),
-            owner: format!("the deleted {} until {}", entry.head.origin, release.purge_at),
-            id: entry.head.id,
-        })),
-    }
-}
-
-fn is_as_wanted(entry: &Entry<Credential>, authority: &Option<Authority>, retain_for: SignedDuration) -> bool {
-    entry.head.released.is_none() && entry.head.retain_for == retain_for && entry.body.authority == *authority
 }

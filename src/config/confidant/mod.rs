@@ -1,0 +1,57 @@
+//! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{Refused, refuse};
+use crate::domain::credential::rotation::Rotation;
+use crate::domain::rules::Rules;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Confidant {
+    /// Services may have one key in several credentials.
+    pub ignore_conflicts: bool,
+    /// Credentials must be documented.
+    pub enforce_documentation: bool,
+    /// How many entries of an archive are listed to whoever does not say; absent: all.
+    pub history_page_limit: Option<usize>,
+    /// Refuses writes.
+    pub maintenance_mode: bool,
+    /// Refuses writes while this file exists.
+    pub maintenance_file: Option<PathBuf>,
+    rotation: RotationDays,
+    /// Given to the web page as it is.
+    pub client_config: serde_json::Map<String, serde_json::Value>,
+    /// Names of roles that services are offered.
+    pub roles: Vec<String>,
+}
+
+/// After how many days a credential is due for another value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct RotationDays {
+    maximum: Option<u32>,
+    by_tag: BTreeMap<String, u32>,
+    excluded_tags: Vec<String>,
+}
+
+impl Confidant {
+    pub(super) fn check(&self) -> Result<(), Refused> {
+        if self.history_page_limit == Some(0) {
+            return refuse("confidant.historyPageLimit must be at least 1");
+        }
+        Ok(())
+    }
+
+    pub fn rules(&self) -> Rules {
+        Rules { ignore_conflicts: self.ignore_conflicts }
+    }
+
+    pub fn rotation(&self) -> Rotation {
+        let RotationDays { maximum, by_tag, excluded_tags } = self.rotation.clone();
+        Rotation { maximum_days: maximum, days_by_tag: by_tag, excluded_tags }
+    }
+}
