@@ -15,6 +15,7 @@ pub mod custody;
 pub mod elsewhere;
 pub mod history;
 pub mod keyring;
+pub mod kmsauth;
 pub mod ledger;
 pub mod making;
 pub mod own;
@@ -41,6 +42,7 @@ use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
 use crate::app::keyring::Keyring;
+use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
 use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, Review, Store};
@@ -70,6 +72,8 @@ pub struct Parts {
     /// Kubernetes, where there is one.
     pub review: Option<Arc<dyn Review>>,
     pub identify: Option<Arc<dyn Identify>>,
+    /// Where callers may show tokens of a key service.
+    pub kmsauth: Option<Kmsauth>,
     pub rules: Rules,
 }
 
@@ -84,12 +88,13 @@ pub struct App {
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
+    kmsauth: Option<Kmsauth>,
 }
 
 impl App {
     pub fn new(parts: Parts) -> Self {
         let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
-        let access = Access::new(parts.review, records.audit.clone());
+        let access = Access::new(parts.review, parts.rules.acl, records.audit.clone());
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
         let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
         let (known, allowed) = (records.clone(), access.clone());
@@ -108,6 +113,7 @@ impl App {
             own: OwnCertificates { making },
             records,
             identify: parts.identify,
+            kmsauth: parts.kmsauth,
         }
     }
 
@@ -197,6 +203,18 @@ impl App {
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
         match &self.identify {
             Some(identify) => identify.identify(token).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether tokens of a key service are asked for at all.
+    pub fn knows_kmsauth(&self) -> bool {
+        self.kmsauth.is_some()
+    }
+
+    pub async fn authenticate_kmsauth(&self, username: &str, token: &SecretText) -> Result<Option<Actor>> {
+        match &self.kmsauth {
+            Some(kmsauth) => kmsauth.authenticate(username, token).await,
             None => Ok(None),
         }
     }

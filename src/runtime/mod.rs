@@ -10,6 +10,7 @@ mod database;
 mod dialects;
 pub mod foundation;
 mod journal;
+mod kmsauth;
 mod kubernetes;
 mod leadership;
 mod memory;

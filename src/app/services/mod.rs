@@ -78,6 +78,7 @@ impl Services {
     /// Two queries, or three, however many credentials it has.
     pub async fn view(&self, actor: &Actor, id: &str, action: Action) -> Result<View> {
         let entry = self.require_known(actor, action, id).await?;
+        self.access.require_account(actor, action, &target(&entry), entry.body.account.as_deref()).await?;
         let members = self.mapping.members(&entry.body.credentials, &entry.body.blind_credentials).await?;
         let values = if action == Action::Get { members.credentials.as_slice() } else { &[] };
         let with = values.iter().map(|member| (member.head.name.as_str(), member.stamp.number)).collect();

@@ -1,5 +1,8 @@
 //! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
 
+mod acl;
+pub mod kmsauth;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -7,7 +10,9 @@ use serde::Deserialize;
 
 use super::{Refused, refuse};
 use crate::domain::credential::rotation::Rotation;
+use crate::domain::permission::Acl;
 use crate::domain::rules::Rules;
+pub use kmsauth::{Kmsauth, TokenKeys};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -27,6 +32,11 @@ pub struct Confidant {
     pub client_config: serde_json::Map<String, serde_json::Value>,
     /// Names of roles that services are offered.
     pub roles: Vec<String>,
+    /// Callers that a key service vouches for; absent: none.
+    pub kmsauth: Option<Kmsauth>,
+    /// What principals may.
+    #[serde(deserialize_with = "acl::read")]
+    acl: Acl,
 }
 
 /// After how many days a credential is due for another value.
@@ -47,7 +57,7 @@ impl Confidant {
     }
 
     pub fn rules(&self) -> Rules {
-        Rules { ignore_conflicts: self.ignore_conflicts }
+        Rules { ignore_conflicts: self.ignore_conflicts, acl: self.acl.clone() }
     }
 
     pub fn rotation(&self) -> Rotation {
