@@ -3,6 +3,7 @@
 mod bad_input;
 mod generated;
 pub mod house;
+mod kmsauth;
 mod matrix;
 mod shapes;
 mod transport;
@@ -13,7 +14,7 @@ use strongroom::api::route::Dialect;
 #[test]
 fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
     let page = include_str!("../../../docs/dialects/confidant.md");
-    let tests = [include_str!("bad_input.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
+    let tests = [include_str!("bad_input.rs"), include_str!("kmsauth.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
     for route in Confidant::routes() {
         let start = format!("| `{} {}` |", route.method, route.template);
         let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
