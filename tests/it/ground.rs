@@ -7,7 +7,7 @@ use strongroom::adapters::kms::local::KeyFile;
 use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::MemoryJournal;
 use strongroom::adapters::system::SystemEntropy;
-use strongroom::app::Parts;
+use strongroom::app::{Parts, Rolls};
 use strongroom::app::keyring::Keyring;
 use strongroom::app::ports::{Clock, KeyTable, Store};
 use strongroom::domain::rules::Rules;
@@ -27,6 +27,7 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         review: None,
         identify: None,
         kmsauth: None,
+        rolls: Rolls::default(),
         rules: Rules::default(),
     }
 }

@@ -1,7 +1,9 @@
 //! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
 
 mod acl;
+pub mod header;
 pub mod kmsauth;
+pub mod roles;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,7 +14,9 @@ use super::{Refused, refuse};
 use crate::domain::credential::rotation::Rotation;
 use crate::domain::permission::Acl;
 use crate::domain::rules::Rules;
+pub use header::HeaderLogin;
 pub use kmsauth::{Kmsauth, TokenKeys};
+pub use roles::{Iam, RolesFrom};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -32,8 +36,14 @@ pub struct Confidant {
     pub client_config: serde_json::Map<String, serde_json::Value>,
     /// Names of roles that services are offered.
     pub roles: Vec<String>,
+    pub roles_from: RolesFrom,
+    pub iam: Iam,
     /// Callers that a key service vouches for; absent: none.
     pub kmsauth: Option<Kmsauth>,
+    /// Callers that a proxy logs in; absent: none.
+    pub header_login: Option<HeaderLogin>,
+    /// Name of the cookie in which pages find the token that writes must carry; absent: `XSRF-TOKEN`.
+    pub xsrf_cookie: Option<String>,
     /// What principals may.
     #[serde(deserialize_with = "acl::read")]
     acl: Acl,
@@ -53,7 +63,8 @@ impl Confidant {
         if self.history_page_limit == Some(0) {
             return refuse("confidant.historyPageLimit must be at least 1");
         }
-        Ok(())
+        roles::check(self.roles_from, &self.roles, &self.iam, self.kmsauth.as_ref())?;
+        self.xsrf_cookie.as_deref().map_or(Ok(()), header::check_cookie)
     }
 
     pub fn rules(&self) -> Rules {

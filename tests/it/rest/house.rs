@@ -17,7 +17,7 @@ use strongroom::app::alarm::Alarm;
 use strongroom::app::kmsauth::Kmsauth;
 use strongroom::app::own::Lifetimes;
 use strongroom::app::ports::{Identify, Review, Store};
-use strongroom::app::{App, Parts, services};
+use strongroom::app::{App, Parts, Rolls, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
@@ -93,6 +93,7 @@ pub struct House {
 pub struct Setup {
     pub limits: Limits,
     pub kmsauth: Option<Kmsauth>,
+    pub rolls: Rolls,
     pub rules: Rules,
     pub dialects: Dialects,
 }
@@ -132,13 +133,13 @@ impl House {
     }
 
     pub async fn set_up(setup: Setup) -> Self {
-        let Setup { limits, kmsauth, rules, dialects } = setup;
+        let Setup { limits, kmsauth, rolls, rules, dialects } = setup;
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rules, ..parts }));
+        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rolls, rules, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,9 +1,13 @@
 //! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
+mod acl;
 mod bad_input;
 mod generated;
+mod grants;
+mod header_login;
 pub mod house;
 mod kmsauth;
+mod kmsauth_token;
 mod matrix;
 mod shapes;
 mod transport;
@@ -14,7 +18,7 @@ use strongroom::api::route::Dialect;
 #[test]
 fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
     let page = include_str!("../../../docs/dialects/confidant.md");
-    let tests = [include_str!("bad_input.rs"), include_str!("kmsauth.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
+    let tests = [include_str!("acl.rs"), include_str!("bad_input.rs"), include_str!("grants.rs"), include_str!("header_login.rs"), include_str!("kmsauth.rs"), include_str!("kmsauth_token.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
     for route in Confidant::routes() {
         let start = format!("| `{} {}` |", route.method, route.template);
         let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
