@@ -12,6 +12,8 @@ use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
 use strongroom::adapters::store::{MemoryJournal, SqliteStore};
 use strongroom::adapters::system::SystemClock;
+use strongroom::api::confidant::Confidant;
+use strongroom::api::confidant::settings::Settings;
 use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
 use strongroom::app::own::Lifetimes;
@@ -28,6 +30,7 @@ use strongroom::domain::credential::{About, Generate, Kind, Material};
 use strongroom::domain::name::{Path, Tenant};
 use strongroom::domain::permission::{Action, Target};
 use strongroom::domain::record::Owner;
+use strongroom::domain::rules::Rules;
 use strongroom::domain::secret::SecretText;
 use strongroom::server::metrics::HttpMetrics;
 use strongroom::server::{ClientCertificates, Limits, Tls, serve};
@@ -113,22 +116,31 @@ pub fn builder(roots: &str, identity: Option<&str>) -> reqwest::ClientBuilder {
 
 impl House {
     pub async fn open() -> Self {
-        Self::with(Limits::default()).await
+        Self::limited(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub async fn limited(limits: Limits) -> Self {
+        Self::new(limits, Settings::default(), Rules::default()).await
+    }
+
+    pub async fn with(settings: Settings, rules: Rules) -> Self {
+        Self::new(Limits::default(), settings, rules).await
+    }
+
+    async fn new(limits: Limits, settings: Settings, rules: Rules) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, ..parts }));
+        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, rules, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut registry = Registry::default();
-        let routes = api::routes(Dialects::default(), app.clone(), HttpMetrics::register(&mut registry));
+        let dialects = Dialects { confidant: Confidant { settings } };
+        let routes = api::routes(dialects, app.clone(), HttpMetrics::register(&mut registry));
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(serve(listener, Some(tls.clone()), routes, limits, shutdown.clone()));
         let client = client(&roots, None);

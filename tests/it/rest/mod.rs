@@ -1,7 +1,10 @@
 //! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
+mod about;
 mod bad_input;
+mod blind;
 mod generated;
+mod history;
 pub mod house;
 mod matrix;
 mod shapes;
@@ -13,7 +16,15 @@ use strongroom::api::route::Dialect;
 #[test]
 fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
     let page = include_str!("../../../docs/dialects/confidant.md");
-    let tests = [include_str!("bad_input.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
+    let tests = [
+        include_str!("about.rs"),
+        include_str!("bad_input.rs"),
+        include_str!("blind.rs"),
+        include_str!("history.rs"),
+        include_str!("matrix.rs"),
+        include_str!("shapes.rs"),
+    ];
+    let tests = tests.concat();
     for route in Confidant::routes() {
         let start = format!("| `{} {}` |", route.method, route.template);
         let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
