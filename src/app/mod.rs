@@ -17,6 +17,7 @@ pub mod history;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
+pub mod opened;
 pub mod own;
 pub mod password;
 pub mod ports;
