@@ -9,6 +9,7 @@ pub mod backup;
 pub mod blind_credentials;
 pub mod body;
 pub mod callers;
+pub mod certificates;
 pub mod clients;
 pub mod credentials;
 pub mod custody;
@@ -37,6 +38,7 @@ use crate::app::access::Access;
 use crate::app::audit::Note;
 use crate::app::blind_credentials::BlindCredentials;
 use crate::app::callers::Callers;
+use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
@@ -80,6 +82,7 @@ pub struct App {
     pub services: Services,
     pub clients: Clients,
     pub callers: Callers,
+    pub certificates: Certificates,
     pub own: OwnCertificates,
     access: Access,
     records: Arc<Records>,
@@ -102,6 +105,11 @@ impl App {
             },
             blind_credentials: BlindCredentials { records: known, access: allowed, mapping: mapping.clone() },
             services: Services { records: records.clone(), access: access.clone(), mapping },
+            certificates: Certificates {
+                access: access.clone(),
+                making: making.clone(),
+                authorities: parts.rules.authorities,
+            },
             access,
             callers: Callers::new(records.clone()),
             clients: Clients { records: records.clone(), making: making.clone() },

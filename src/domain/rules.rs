@@ -1,7 +1,11 @@
 //! How an installation wants things that others want otherwise.
 
+use crate::domain::authority::Authorities;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// One key may be in several credentials of a service: its readers tell them apart by the credential.
     pub ignore_conflicts: bool,
+    /// Those that callers of REST can name.
+    pub authorities: Authorities,
 }

@@ -6,6 +6,7 @@ mod certificate;
 mod keys;
 mod pem;
 mod reading;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +16,8 @@ use std::thread::available_parallelism;
 use async_trait::async_trait;
 
 use super::pool::Pool;
-use crate::app::ports::Keymaker;
-use crate::domain::authority::{CertificatePlan, Facts};
+use crate::app::ports::{Countersign, Keymaker};
+use crate::domain::authority::{CertificatePlan, Facts, PublicKey, SigningRequest};
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
@@ -66,5 +67,24 @@ impl Keymaker for Workshop {
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
         reading::facts(certificate.expose()).map_err(|why| Error::invalid("certificate", why))
+    }
+}
+
+#[async_trait]
+impl Countersign for Workshop {
+    fn signing_request(&self, text: &str) -> Result<SigningRequest> {
+        request::read(text).map_err(|why| Error::invalid("csr", why))
+    }
+
+    async fn countersign(&self, plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
+        if !authority::signs_with_rsa(issuer) {
+            return certificate::countersign(plan, key, issuer);
+        }
+        let (plan, key, issuer) = (plan.clone(), key.clone(), issuer.clone());
+        self.pool.run(move || certificate::countersign(&plan, &key, &issuer)).await
+    }
+
+    fn as_pkcs1(&self, private_key: &SecretText) -> Result<SecretText> {
+        keys::as_pkcs1(private_key)
     }
 }

@@ -2,6 +2,7 @@
 
 mod about;
 mod blind_credentials;
+mod certificates;
 mod credentials;
 mod error;
 mod page;
@@ -74,6 +75,10 @@ static ROUTES: &[Route<Confidant>] = &[
     known(Method::GET, "/v1/archive/blind_credentials/{id}", Metadata, BLIND, |call| {
         run(call, blind_credentials::history)
     }),
+    known(Method::GET, "/v1/cas", List, Resource::Authority, |call| run(call, certificates::list)),
+    known(Method::GET, "/v1/cas/{ca}", Get, Resource::Authority, |call| run(call, certificates::view)),
+    known(Method::GET, "/v1/certificates/{ca}/{cn}", Get, Resource::Certificate, |call| run(call, certificates::make)),
+    known(Method::POST, "/v1/certificates/{ca}", Get, Resource::Certificate, |call| run(call, certificates::sign)),
 ];
 
 const fn open(

@@ -1,5 +1,7 @@
 //! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
 
+mod authorities;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -27,6 +29,7 @@ pub struct Confidant {
     pub client_config: serde_json::Map<String, serde_json::Value>,
     /// Names of roles that services are offered.
     pub roles: Vec<String>,
+    authorities: authorities::Given,
 }
 
 /// After how many days a credential is due for another value.
@@ -43,11 +46,14 @@ impl Confidant {
         if self.history_page_limit == Some(0) {
             return refuse("confidant.historyPageLimit must be at least 1");
         }
+        authorities::authorities(&self.authorities)?;
         Ok(())
     }
 
     pub fn rules(&self) -> Rules {
-        Rules { ignore_conflicts: self.ignore_conflicts }
+        // Checked when the settings were read.
+        let authorities = authorities::authorities(&self.authorities).unwrap_or_default();
+        Rules { ignore_conflicts: self.ignore_conflicts, authorities }
     }
 
     pub fn rotation(&self) -> Rotation {

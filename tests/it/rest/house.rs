@@ -28,6 +28,7 @@ use strongroom::domain::credential::{About, Generate, Kind, Material};
 use strongroom::domain::name::{Path, Tenant};
 use strongroom::domain::permission::{Action, Target};
 use strongroom::domain::record::Owner;
+use strongroom::domain::rules::Rules;
 use strongroom::domain::secret::SecretText;
 use strongroom::server::metrics::HttpMetrics;
 use strongroom::server::{ClientCertificates, Limits, Tls, serve};
@@ -117,18 +118,23 @@ impl House {
     }
 
     pub async fn with(limits: Limits) -> Self {
+        Self::set(limits, Rules::default(), Dialects::default()).await
+    }
+
+    /// As the settings of an installation would have it.
+    pub async fn set(limits: Limits, rules: Rules, dialects: Dialects) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, ..parts }));
+        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, rules, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut registry = Registry::default();
-        let routes = api::routes(Dialects::default(), app.clone(), HttpMetrics::register(&mut registry));
+        let routes = api::routes(dialects, app.clone(), HttpMetrics::register(&mut registry));
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(serve(listener, Some(tls.clone()), routes, limits, shutdown.clone()));
         let client = client(&roots, None);
@@ -199,11 +205,25 @@ impl House {
 
     pub async fn authority(&self) {
         let role = Role::Authority { path_length: None };
-        let wish = Generate::Certificate(Box::new(request("root", role, Issuer::SelfSigned)));
+        self.authority_of("shop", request("root", role, Issuer::SelfSigned), Policy::default()).await;
+    }
+
+    /// An authority of a resource that is called as its certificate is.
+    pub async fn authority_of(&self, namespace: &str, request: CertificateRequest, policy: Policy) {
+        let owner = owner("CertificateAuthority", namespace, request.subject.common_name.as_deref().unwrap());
+        let parent = match &request.issuer {
+            Issuer::SelfSigned => None,
+            Issuer::Authority(path) => Some(path.clone()),
+        };
+        let wish = Generate::Certificate(Box::new(request));
         let wish = Wish { kind: Kind::Certificate, about: About::default(), source: Source::Generate(wish) };
-        let authority = Some(Authority { parent: None, policy: Policy::default() });
-        let owner = owner("CertificateAuthority", "shop", "root");
-        self.app.credentials.converge(&owner, wish, authority, KEEP).await.unwrap();
+        self.app.credentials.converge(&owner, wish, Some(Authority { parent, policy }), KEEP).await.unwrap();
+    }
+
+    /// Audit records of what was read and denied, from this one on.
+    pub fn reads(&self, from: usize) -> Vec<Value> {
+        let notes = self.journal.notes();
+        notes[from..].iter().map(|note| serde_json::from_str(note.as_str()).unwrap()).collect()
     }
 
     /// A client that is known by its certificate; certificate and key in PEM.

@@ -1,6 +1,7 @@
 //! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
 mod bad_input;
+mod certificates;
 mod generated;
 pub mod house;
 mod matrix;
@@ -13,7 +14,13 @@ use strongroom::api::route::Dialect;
 #[test]
 fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
     let page = include_str!("../../../docs/dialects/confidant.md");
-    let tests = [include_str!("bad_input.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
+    let tests = [
+        include_str!("bad_input.rs"),
+        include_str!("certificates.rs"),
+        include_str!("matrix.rs"),
+        include_str!("shapes.rs"),
+    ];
+    let tests = tests.concat();
     for route in Confidant::routes() {
         let start = format!("| `{} {}` |", route.method, route.template);
         let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));
