@@ -55,7 +55,7 @@ use crate::domain::client::resource_username;
 use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision, Tenant};
-use crate::domain::permission::{self, Action, Resource, Target};
+use crate::domain::permission::{Action, Resource, Target};
 use crate::domain::record::{Class, Owner};
 use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
@@ -135,12 +135,9 @@ impl App {
         self.records.audit.anonymous(action, resource, name, from).await
     }
 
-    /// Refuses what nobody may do now, and records that.
-    pub async fn refuse(&self, actor: &Actor, action: Action, resource: Resource, name: &str) -> Result<()> {
-        let tenant = Tenant::outside();
-        let target = Target::new(resource, &tenant, name);
-        self.records.audit.denied(actor, action, &target).await?;
-        Err(permission::refusal(actor, action, &target))
+    /// A known caller asked for what nobody may do now.
+    pub async fn record_denied(&self, actor: &Actor, action: Action, resource: Resource, name: &str) -> Result<()> {
+        self.records.audit.denied(actor, action, &Target::new(resource, &Tenant::outside(), name)).await
     }
 
     /// Whether the caller may do this to something new or to all: for hints, so that it leaves no record.

@@ -19,6 +19,7 @@ use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::journal::{Journaling, Kept};
 use crate::runtime::root_key::{self, Patience};
+use crate::runtime::told;
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -85,13 +86,13 @@ impl Ground {
         let pace = Pace::default();
         if let Some(table) = self.store.clone().journals() {
             let opened = TableJournal::open(TableGround { table, clock, entropy, keyring, pace }).await;
-            let (journal, anchors) = opened.context("opening a journal in the database")?;
+            let (journal, anchors) = opened.map_err(told).context("opening a journal in the database")?;
             return Ok((Kept::Table(Arc::new(journal)), anchors));
         }
         let (folder, alarm) = (settings.audit_dir.clone(), alarm.clone());
         let opened = FileJournal::open(journal::Ground { folder, clock, entropy, alarm, keyring, pace });
         let (journal, anchors) =
-            opened.with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
+            opened.map_err(told).with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
         Ok((Kept::File(Arc::new(journal)), anchors))
     }
 

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 
 use crate::config::{Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::domain;
 use crate::telemetry;
 
 /// Runs one subcommand to its end. What fails is said on standard error in one line.
@@ -62,6 +63,14 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             println!("strongroom {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// With its detail: at the shell of its operator everything may be said.
+fn told(error: domain::Error) -> anyhow::Error {
+    match error.detail() {
+        Some(detail) => anyhow!("{error}: {detail}"),
+        None => anyhow!(error),
     }
 }
 

@@ -139,6 +139,10 @@ fn log(error: &Error) {
     }
 }
 
+pub fn maintenance() -> Response {
+    told(StatusCode::FORBIDDEN, "maintenance is under way: nothing can be written until it is over".into(), Vec::new())
+}
+
 /// An error of an operation that anybody may call.
 pub fn failed(error: &Error) -> Response {
     log(error);

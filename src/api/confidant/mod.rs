@@ -106,9 +106,12 @@ where
 {
     let call = Arc::new(call);
     Box::pin(async move {
-        let done = match require_no_maintenance(&call).await {
-            Ok(()) => operation(call.clone()).await,
-            Err(error) => Err(error),
+        let done = match is_in_maintenance(&call) {
+            true => match refuse_in_maintenance(&call).await {
+                Ok(()) => return error::maintenance(),
+                Err(error) => Err(error),
+            },
+            false => operation(call.clone()).await,
         };
         match done {
             Ok(json) => error::json(StatusCode::OK, &json),
@@ -118,14 +121,14 @@ where
 }
 
 /// Certificates are made all the same: nothing is kept of them.
-async fn require_no_maintenance(call: &Call) -> Result<()> {
-    let is_write =
-        call.method != Method::GET && !matches!(call.asks.resource, Resource::Certificate | Resource::Session);
-    if !is_write || !call.dialect.settings.maintenance.refuses_writes() {
-        return Ok(());
-    }
+fn is_in_maintenance(call: &Call) -> bool {
+    let keeps_nothing = matches!(call.asks.resource, Resource::Certificate | Resource::Session);
+    call.method != Method::GET && !keeps_nothing && call.dialect.settings.maintenance.refuses_writes()
+}
+
+async fn refuse_in_maintenance(call: &Call) -> Result<()> {
     let Asks { action, resource } = call.asks;
-    call.app.refuse(&call.actor, action, resource, call.parameter("id").unwrap_or_default()).await
+    call.app.record_denied(&call.actor, action, resource, call.parameter("id").unwrap_or_default()).await
 }
 
 impl Dialect for Confidant {

@@ -129,7 +129,19 @@ impl Credentials {
             origin: Origin::Rest,
             retain_for: SignedDuration::ZERO,
         };
-        self.records.create(actor, id, new, body).await
+        match self.archived(&path).await? {
+            // Its place is the only one that a resource looks at: it goes on where it was.
+            Some(archived) => self.records.revise(actor, &archived, body).await,
+            None => self.records.create(actor, id, new, body).await,
+        }
+    }
+
+    async fn archived(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
+        if path.as_resource().is_none() {
+            return Ok(None);
+        }
+        let found = self.records.find_released::<Credential>(path.as_str()).await?;
+        Ok(found.filter(|entry| entry.head.released.is_some() && entry.head.origin == Origin::Rest))
     }
 
     /// The caller may update it, it exists, and REST is its writer.

@@ -12,6 +12,8 @@ use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
 use strongroom::adapters::store::{MemoryJournal, SqliteStore};
 use strongroom::adapters::system::SystemClock;
+use strongroom::api::confidant::Confidant;
+use strongroom::api::confidant::settings::Settings;
 use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
 use strongroom::app::own::Lifetimes;
@@ -114,15 +116,18 @@ pub fn builder(roots: &str, identity: Option<&str>) -> reqwest::ClientBuilder {
 
 impl House {
     pub async fn open() -> Self {
-        Self::with(Limits::default()).await
+        Self::limited(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
-        Self::set(limits, Rules::default(), Dialects::default()).await
+    pub async fn limited(limits: Limits) -> Self {
+        Self::new(limits, Settings::default(), Rules::default()).await
     }
 
-    /// As the settings of an installation would have it.
-    pub async fn set(limits: Limits, rules: Rules, dialects: Dialects) -> Self {
+    pub async fn with(settings: Settings, rules: Rules) -> Self {
+        Self::new(Limits::default(), settings, rules).await
+    }
+
+    async fn new(limits: Limits, settings: Settings, rules: Rules) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
@@ -134,6 +139,7 @@ impl House {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut registry = Registry::default();
+        let dialects = Dialects { confidant: Confidant { settings } };
         let routes = api::routes(dialects, app.clone(), HttpMetrics::register(&mut registry));
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(serve(listener, Some(tls.clone()), routes, limits, shutdown.clone()));

@@ -4,9 +4,12 @@ use reqwest::{Client, Method};
 use serde_json::json;
 use strongroom::api::confidant::Confidant;
 use strongroom::api::route::Dialect;
+use strongroom::domain::authority::{Issuer, Policy, Role};
 use strongroom::domain::client::State;
 
-use crate::rest::house::{House, client};
+use crate::rest::blind::blind;
+use crate::rest::certificates::CSR;
+use crate::rest::house::{House, client, request};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -69,7 +72,7 @@ const OWNERS: [Whose; 4] = [Whose::Shop, Whose::Bank, Whose::Rest, Whose::Nobody
 
 /// The row of a route. A route without one has no business being there.
 fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> u16 {
-    if template == "/healthcheck" {
+    if is_open(template) {
         return 200;
     }
     match who {
@@ -89,17 +92,48 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> u16 {
         Whose::Nobodys => false,
     };
     let allowed = |allowed: bool, status: u16| if allowed { status } else { 403 };
+    // What differs in nothing is not put back, and what is in use is not archived.
+    let refused = if writable == 200 { 400 } else { writable };
+    let blind = if whose == Whose::Nobodys { 404 } else { 200 };
+    let blind_refused = if blind == 200 { 400 } else { blind };
     match (method.as_str(), template) {
         ("GET", "/v1/credentials") => allowed(sees, 200),
         ("POST", "/v1/credentials") => allowed(all, 200),
         ("GET", "/v1/credentials/{id}") => allowed(sees, found),
         ("PUT", "/v1/credentials/{id}") => allowed(all, writable),
+        ("GET", "/v1/credentials/{id}/services") => allowed(sees, 200),
+        ("PUT", "/v1/credentials/{id}/{revision}") => allowed(all, refused),
+        ("POST", "/v1/credentials/{id}/archive") => allowed(all, refused),
+        ("GET", "/v1/credentials/{id}/{old}/{new}" | "/v1/archive/credentials/{id}") => allowed(sees, found),
+        ("GET", "/v1/archive/credentials" | "/v1/archive/services" | "/v1/archive/blind_credentials") => {
+            allowed(sees, 200)
+        }
+        ("GET", "/v1/blind_credentials" | "/v1/blind_credentials/{id}/services") => allowed(sees, 200),
+        ("POST", "/v1/blind_credentials") => allowed(all, 200),
+        ("GET", "/v1/blind_credentials/{id}") => allowed(all, blind),
+        ("GET", "/v1/archive/blind_credentials/{id}") => allowed(sees, blind),
+        ("PUT", "/v1/blind_credentials/{id}") => allowed(all, blind),
+        ("PUT", "/v1/blind_credentials/{id}/{revision}") => allowed(all, blind_refused),
+        ("GET", "/v1/user/email" | "/v1/client_config") | ("POST", "/v1/user/email") => 200,
+        ("GET", "/v1/services/{id}/{old}/{new}" | "/v1/archive/services/{id}") => allowed(sees || opened, found),
+        ("PUT", "/v1/services/{id}/{revision}") => allowed(all, refused),
         ("GET", "/v1/services") => allowed(sees, 200),
         ("GET", "/v1/services/{id}") => allowed(all || opened, found),
         // A service that is not there is created.
         ("PUT", "/v1/services/{id}") => allowed(all, if whose == Whose::Nobodys { 200 } else { writable }),
+        ("GET", "/v1/cas") => allowed(sees, 200),
+        // Whoever may list authorities is told which there are not.
+        (_, template) if template.contains("{ca}") => match whose {
+            Whose::Shop | Whose::Bank => allowed(all, 200),
+            Whose::Rest | Whose::Nobodys => allowed(sees, 404),
+        },
         _ => panic!("{method} {template} has no row in the matrix of permissions"),
     }
+}
+
+/// For anybody, and about nothing that is kept.
+fn is_open(template: &str) -> bool {
+    matches!(template, "/healthcheck" | "/v1/value_generator")
 }
 
 struct Cast {
@@ -108,6 +142,7 @@ struct Cast {
     suspended: Client,
     unknown: Client,
     credentials: [String; 4],
+    blind: String,
 }
 
 impl Cast {
@@ -126,6 +161,8 @@ impl Cast {
             house.basic(name, state).await;
         }
         house.authority().await;
+        let root = request("root", Role::Authority { path_length: None }, Issuer::SelfSigned);
+        house.authority_of("bank", root, Policy::default()).await;
         let by = |pem: String| client(&house.roots, Some(&pem));
         let listed = by(house.x509("gate", State::Active).await);
         let suspended = by(house.x509("closed", State::Suspended).await);
@@ -139,8 +176,11 @@ impl Cast {
         let rest = house.credential("rest", json!({"key": "rest-value"})).await;
         let (status, _) = house.send(Method::PUT, "/v1/services/mail", &json!({"credentials": [&rest]})).await;
         assert_eq!(status, 200);
+        let (status, blind) = house.send(Method::POST, "/v1/blind_credentials", &blind("blind", &[])).await;
+        assert_eq!(status, 200);
+        let blind = blind["id"].as_str().unwrap().to_owned();
         let credentials = [shop, bank, rest, "0".repeat(31) + "1"];
-        Self { house, listed, suspended, unknown, credentials }
+        Self { house, listed, suspended, unknown, credentials, blind }
     }
 
     fn request(&self, who: Who, method: &Method, path: &str) -> reqwest::RequestBuilder {
@@ -177,13 +217,22 @@ impl Cast {
             Whose::Rest => "mail".to_owned(),
             Whose::Nobodys => format!("nothing-{turn}"),
         };
-        template.replace("credentials/{id}", &format!("credentials/{credential}")).replace("{id}", &service)
+        let blind = if whose == Whose::Nobodys { credential } else { &self.blind };
+        let path = template.replace("/credentials/{id}", &format!("/credentials/{credential}"));
+        let path = path.replace("blind_credentials/{id}", &format!("blind_credentials/{blind}"));
+        let path = path.replace("{ca}", &service.replace(".till", ".root")).replace("{cn}", "till.example");
+        ["{revision}", "{old}", "{new}"]
+            .iter()
+            .fold(path, |path, name| path.replace(name, "1"))
+            .replace("{id}", &service)
     }
 }
 
 fn body(method: &Method, template: &str, turn: usize) -> serde_json::Value {
     match (method.as_str(), template) {
-        ("POST", _) => json!({"name": format!("made {turn}"), "credential_pairs": {"a": "b"}}),
+        ("POST", "/v1/blind_credentials") => blind(&format!("made {turn}"), &[]),
+        ("POST", "/v1/credentials") => json!({"name": format!("made {turn}"), "credential_pairs": {"a": "b"}}),
+        ("POST", "/v1/certificates/{ca}") => json!({"csr": CSR}),
         _ => json!({}),
     }
 }
@@ -205,7 +254,7 @@ async fn every_caller_gets_what_its_rights_are_and_nothing_else() {
                 let wanted = expected(&route.method, route.template, who, whose);
                 let text = response.text().await.unwrap();
                 // What is neither done nor denied leaves none: it is not there, or somebody else's to write.
-                let records = u64::from(route.template != "/healthcheck" && matches!(status, 200 | 401 | 403));
+                let records = u64::from(!is_open(route.template) && matches!(status, 200 | 401 | 403));
                 let recorded = cast.house.recorded().await - before;
                 let told = |value: &str| text.contains(value);
                 let values_of_others = match (who, whose) {
@@ -237,9 +286,10 @@ async fn who_may_not_see_a_record_does_not_learn_that_it_exists() {
             let mut answers = Vec::new();
             for whose in [Whose::Bank, Whose::Nobodys] {
                 let path = cast.path(route.template, whose, 0);
-                let id = path.rsplit('/').next().unwrap();
+                // Of the record: no other segment is as long.
+                let id = path.split('/').find(|segment| segment.len() == 32 || segment.contains(['.', '-']));
                 let response = cast.request(who, &route.method, &path).json(&json!({})).send().await.unwrap();
-                answers.push((response.status(), response.text().await.unwrap().replace(id, "ID")));
+                answers.push((response.status(), response.text().await.unwrap().replace(id.unwrap(), "ID")));
             }
             assert_eq!(answers[0], answers[1], "{who:?} {} {}", route.method, route.template);
         }

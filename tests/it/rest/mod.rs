@@ -1,8 +1,11 @@
 //! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
+mod about;
 mod bad_input;
+mod blind;
 mod certificates;
 mod generated;
+mod history;
 pub mod house;
 mod matrix;
 mod shapes;
@@ -15,8 +18,11 @@ use strongroom::api::route::Dialect;
 fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
     let page = include_str!("../../../docs/dialects/confidant.md");
     let tests = [
+        include_str!("about.rs"),
         include_str!("bad_input.rs"),
+        include_str!("blind.rs"),
         include_str!("certificates.rs"),
+        include_str!("history.rs"),
         include_str!("matrix.rs"),
         include_str!("shapes.rs"),
     ];

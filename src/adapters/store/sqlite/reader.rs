@@ -84,7 +84,11 @@ impl Readers {
 
     pub(super) fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
         self.on_connection(|connection| {
-            select_revisions(connection, REVISIONS, params![id.bytes(), from.0, at_most(limit)])
+            select_revisions(
+                connection,
+                REVISIONS,
+                params![id.bytes(), i64::try_from(from.0).unwrap_or(i64::MAX), at_most(limit)],
+            )
         })
     }
 
