@@ -15,6 +15,7 @@ pub mod credentials;
 pub mod custody;
 pub mod elsewhere;
 pub mod history;
+pub mod jwks;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
@@ -42,6 +43,7 @@ use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
+use crate::app::jwks::Tokens;
 use crate::app::keyring::Keyring;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
@@ -84,6 +86,7 @@ pub struct App {
     pub callers: Callers,
     pub certificates: Certificates,
     pub own: OwnCertificates,
+    pub tokens: Tokens,
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
@@ -110,10 +113,11 @@ impl App {
                 making: making.clone(),
                 authorities: parts.rules.authorities,
             },
-            access,
             callers: Callers::new(records.clone()),
             clients: Clients { records: records.clone(), making: making.clone() },
+            tokens: Tokens::new(access.clone(), records.clone(), making.keymaker.clone(), parts.rules.tokens),
             own: OwnCertificates { making },
+            access,
             records,
             identify: parts.identify,
         }

@@ -1,6 +1,7 @@
 //! How an installation wants things that others want otherwise.
 
 use crate::domain::authority::Authorities;
+use crate::domain::token::Issuance;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -8,4 +9,5 @@ pub struct Rules {
     pub ignore_conflicts: bool,
     /// Those that callers of REST can name.
     pub authorities: Authorities,
+    pub tokens: Issuance,
 }

@@ -83,10 +83,10 @@ pub(super) fn ssh_comment(comment: Option<&str>) -> Result<String> {
 
 /// RFC 5208, as far as an RSA key needs it.
 #[derive(Sequence)]
-struct PrivateKeyInfo<'a> {
+pub(super) struct PrivateKeyInfo<'a> {
     version: u8,
     algorithm: AnyRef<'a>,
-    private_key: &'a OctetStringRef,
+    pub(super) private_key: &'a OctetStringRef,
 }
 
 /// RFC 8017's RSAPublicKey.

@@ -143,6 +143,11 @@ pub fn maintenance() -> Response {
     told(StatusCode::FORBIDDEN, "maintenance is under way: nothing can be written until it is over".into(), Vec::new())
 }
 
+/// Of an operation that anybody may call.
+pub fn missing(what: &str) -> Response {
+    told(StatusCode::NOT_FOUND, format!("there is no such {what}"), Vec::new())
+}
+
 /// An error of an operation that anybody may call.
 pub fn failed(error: &Error) -> Response {
     log(error);

@@ -6,10 +6,11 @@ use crate::domain::Result;
 use crate::domain::authority::{CertificatePlan, Facts, PublicKey, SigningRequest};
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
+use crate::domain::token::{Claims, VerificationKey};
 
 /// Makes keys and certificates. Slow work runs in a bounded pool: a full one is `Error::Overloaded`.
 #[async_trait]
-pub trait Keymaker: Countersign + Send + Sync {
+pub trait Keymaker: Countersign + SignTokens + Send + Sync {
     /// Fields of kind Rsa: SPKI public key and PKCS#1 private key, both PEM.
     async fn rsa(&self, bits: u16) -> Result<Material>;
 
@@ -36,4 +37,12 @@ pub trait Countersign: Send + Sync {
 
     /// An RSA key of PKCS#8 as PKCS#1, both PEM.
     fn as_pkcs1(&self, private_key: &SecretText) -> Result<SecretText>;
+}
+
+/// Tokens (RFC 7519), signed with private keys in PEM: RSA by RS256, P-256 by ES256.
+pub trait SignTokens: Send + Sync {
+    /// `Error::Invalid` for a key that signs no tokens.
+    fn verification_key(&self, private_key: &SecretText) -> Result<VerificationKey>;
+
+    fn sign(&self, private_key: &SecretText, kid: &str, claims: &Claims<'_>) -> Result<SecretText>;
 }

@@ -88,11 +88,11 @@ mod tests {
 
     #[test]
     fn an_authority_is_named_with_its_terms() {
-        let text = "internal: {path: /kubernetes/shop/root, maxValidityDays: 30}\n\
+        let text = "internal: {path: /kubernetes/shop/below, maxValidityDays: 30}\n\
                     shop.root: {domainPattern: '{service}.example.com'}\n";
         let named = read(text).unwrap();
         let (path, terms) = named.find("internal").unwrap();
-        assert_eq!((path, terms.max_validity), (Path::kubernetes("shop", "root"), DAY * 30));
+        assert_eq!((path, terms.max_validity), (Path::kubernetes("shop", "below"), DAY * 30));
         let (path, terms) = named.find("shop.root").unwrap();
         assert_eq!(
             (path, terms.domain),

@@ -38,15 +38,25 @@ impl Authorities {
         Self(named.into_iter().map(|(name, path, terms)| (name, (path, terms))).collect())
     }
 
-    /// A name of the settings, or `<namespace>.<name>` of a resource, as services are named. `None`: names nothing.
+    /// A name of the settings, or `<namespace>.<name>` of a resource, as services are named. `None`: names nothing. What
+    /// the settings demand of an authority holds by its resource's name too: it is no way around them.
     pub fn find(&self, name: &str) -> Option<(Path, Terms)> {
-        self.0.get(name).cloned().or_else(|| Some((resource_path(name)?, Terms::default())))
+        if let Some(named) = self.0.get(name) {
+            return Some(named.clone());
+        }
+        let path = resource_path(name)?;
+        let terms = self.of(&path).map(|(_, terms)| terms.clone()).unwrap_or_default();
+        Some((path, terms))
+    }
+
+    fn of(&self, path: &Path) -> Option<(&String, &Terms)> {
+        self.0.iter().find(|(_, (known, _))| known == path).map(|(name, (_, terms))| (name, terms))
     }
 
     /// What callers call the authority at this path: as the settings do, or as its resource is called. Without either it
     /// has no name and nobody sees it.
     pub fn name(&self, path: &Path) -> Option<String> {
-        let given = self.0.iter().find(|(_, (known, _))| known == path).map(|(name, _)| name.clone());
+        let given = self.of(path).map(|(name, _)| name.clone());
         given.or_else(|| path.as_resource().map(|(namespace, name)| format!("{namespace}.{name}")))
     }
 }
@@ -168,8 +178,9 @@ mod tests {
         let given = Terms { max_validity: DAY, domain: None };
         let path = Path::kubernetes("shop", "root");
         let named = Authorities::new([("internal".to_owned(), path.clone(), given.clone())]);
-        assert_eq!(named.find("internal"), Some((path.clone(), given)));
-        assert_eq!(named.find("shop.root"), Some((path.clone(), Terms::default())));
+        assert_eq!(named.find("internal"), Some((path.clone(), given.clone())));
+        assert_eq!(named.find("shop.root"), Some((path.clone(), given)));
+        assert_eq!(named.find("shop.other").unwrap().1, Terms::default());
         assert_eq!(named.find("shop.a.b").unwrap().0, Path::kubernetes("shop", "a.b"));
         for nothing in ["", "root", ".root", "shop.", "Shop.root", "shop.a/b", "shop.../etc"] {
             assert_eq!(named.find(nothing), None, "{nothing}");

@@ -83,15 +83,17 @@ fn authority(name: &str, key: KeyAlgorithm, issuer: Issuer) -> CertificateReques
 /// `shop` has a root, one below it that signs little, and one whose end is near; `internal` is another name of the one below.
 async fn house() -> House {
     let below = Path::kubernetes("shop", "below");
-    let terms = Terms { max_validity: DAY * 60, domain: DomainPattern::parse("{service}.shop.svc") };
+    let terms = Terms { max_validity: DAY * 20, domain: DomainPattern::parse("{service}.shop.svc") };
     let authorities = Authorities::new([("internal".to_owned(), below, terms)]);
     let rules = Rules { authorities, ..Rules::default() };
     let house = House::with(Settings::default(), rules).await;
     let root = || Issuer::Authority(Path::kubernetes("shop", "root"));
     let allowed = ["*.shop.svc", "till.example"].map(str::to_owned).to_vec();
-    let strict = Policy { max_validity: Some(DAY * 30), allowed_dns_names: allowed };
+    let narrow = Policy { max_validity: Some(DAY * 30), allowed_dns_names: allowed };
     house.authority_of("shop", authority("root", KeyAlgorithm::EcdsaP384, Issuer::SelfSigned), Policy::default()).await;
-    house.authority_of("shop", authority("below", KeyAlgorithm::Rsa2048, root()), strict).await;
+    house.authority_of("shop", authority("below", KeyAlgorithm::Rsa2048, root()), narrow).await;
+    let strict = Policy { max_validity: Some(DAY * 30), ..Policy::default() };
+    house.authority_of("bank", authority("strict", KeyAlgorithm::EcdsaP256, Issuer::SelfSigned), strict).await;
     let near = CertificateRequest { validity: DAY * 3, ..authority("near", KeyAlgorithm::EcdsaP256, root()) };
     house.authority_of("shop", near, Policy::default()).await;
     house
@@ -114,17 +116,16 @@ async fn authorities_are_listed_with_their_chains_and_without_their_keys() {
     assert_eq!(status, 200);
     let cas = list["cas"].as_array().unwrap();
     let names: Vec<&str> = cas.iter().map(|ca| ca["ca"].as_str().unwrap()).collect();
-    assert_eq!(names, ["internal", "shop.near", "shop.root"]);
+    assert_eq!(names, ["bank.strict", "internal", "shop.near", "shop.root"]);
     assert!(!list.to_string().contains("PRIVATE"));
     let (_, top) = house.get("/v1/cas/shop.root").await;
-    assert_eq!(cas[2], top);
+    assert_eq!(cas[3], top);
     assert_eq!((&top["certificate_chain"], &top["tags"]), (&json!(""), &json!([])));
     let desk = Desk::new();
     for name in ["internal", "shop.below"] {
         let (status, below) = house.get(&format!("/v1/cas/{name}")).await;
-        assert_eq!(status, 200);
+        assert_eq!((status, &below["ca"]), (200, &json!(name)));
         assert_eq!(below["certificate_chain"], top["certificate"], "{name}");
-        assert_eq!(below["ca"], name);
         assert!(desk.judged(&below, top["certificate"].as_str().unwrap()).contains("CA:TRUE"));
     }
     house.close().await;
@@ -172,12 +173,15 @@ async fn the_shortest_of_all_validities_counts() {
         ("shop.root", "", 120),
         ("shop.root", "?validity=4000000000", 120),
         ("shop.root", "?validity=119", 119),
-        ("internal", "?validity=90", 30),
+        ("internal", "?validity=90", 20),
+        ("shop.below", "?validity=90", 20),
+        ("bank.strict", "", 30),
         ("shop.near", "", 3),
     ] {
         let (status, made) = house.get(&format!("/v1/certificates/{ca}/till.example{asked}")).await;
         assert_eq!(status, 200, "{made}");
-        desk.judged(&made, &root);
+        let own = house.get(&format!("/v1/cas/{ca}")).await.1["certificate"].as_str().unwrap().to_owned();
+        desk.judged(&made, if ca == "bank.strict" { &own } else { &root });
         assert!(desk.ends_within(days + 1) && !desk.ends_within(days - 1), "{ca} {asked}");
     }
     for bad in ["0", "-1", "x", "1.5", "4294967296", ""] {

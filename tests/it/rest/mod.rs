@@ -7,6 +7,7 @@ mod certificates;
 mod generated;
 mod history;
 pub mod house;
+mod jwks;
 mod matrix;
 mod shapes;
 mod transport;
@@ -23,6 +24,7 @@ fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
         include_str!("blind.rs"),
         include_str!("certificates.rs"),
         include_str!("history.rs"),
+        include_str!("jwks.rs"),
         include_str!("matrix.rs"),
         include_str!("shapes.rs"),
     ];
