@@ -19,6 +19,7 @@ pub mod jwks;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
+pub mod opened;
 pub mod own;
 pub mod password;
 pub mod ports;

@@ -54,7 +54,7 @@ pub struct Alias {
     pub value: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AliasKind {
     /// A credential's title.
     Title,
