@@ -44,9 +44,10 @@ units: tools
 	cargo test --locked --features failpoints --lib --bins
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --features failpoints --test it
 
-torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes
-	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes'
-	TORTURE=1 cargo test --locked --features failpoints --test it crash:: -- --nocapture --test-threads=1
+torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes, databases
+	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes,'
+	@echo '== 250 lost databases, 200 commits in doubt; how far each is, once a minute'
+	TORTURE=1 cargo test --locked --features failpoints --test it crash:: postgres:: -- --nocapture --test-threads=1
 
 measure: tools ## memory, speed and API writes of the release build with 1,000 Credentials
 	$(CLUSTER) build control-plane

@@ -138,19 +138,19 @@ pub trait Dialect: Sized + Send + Sync + 'static {
 
 /// What a path comes to under a table.
 struct Place<D: 'static> {
-    /// Operations at this path, one for each method.
-    routes: Vec<&'static Route<D>>,
-    parameters: Parameters,
+    /// Operations at this path, one for each method, with what stands in the path for each one's names.
+    routes: Vec<(&'static Route<D>, Parameters)>,
 }
 
 impl<D> Place<D> {
-    fn route(&self, method: &Method) -> Option<&'static Route<D>> {
+    fn take(&mut self, method: &Method) -> Option<(&'static Route<D>, Parameters)> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.routes.iter().copied().find(|route| route.method == *method)
+        let at = self.routes.iter().position(|(route, _)| route.method == *method)?;
+        Some(self.routes.swap_remove(at))
     }
 
     fn allow(&self) -> HeaderValue {
-        let mut methods: Vec<&str> = self.routes.iter().map(|route| route.method.as_str()).collect();
+        let mut methods: Vec<&str> = self.routes.iter().map(|(route, _)| route.method.as_str()).collect();
         if methods.contains(&"GET") {
             methods.push("HEAD");
         }
@@ -165,14 +165,8 @@ fn find<D: Dialect>(path: &str) -> Option<Place<D>> {
     let path = percent_decode_str(path).decode_utf8().ok()?;
     let below = |mount: &&str| path.strip_prefix(*mount).filter(|rest| rest.starts_with('/'));
     let rest = D::MOUNTS.iter().find_map(below)?;
-    let mut place = Place { routes: Vec::new(), parameters: Vec::new() };
-    for route in D::routes() {
-        if let Some(parameters) = fit(route.template, rest) {
-            place.routes.push(route);
-            place.parameters = parameters;
-        }
-    }
-    Some(place)
+    let fitting = D::routes().iter().filter_map(|route| Some((route, fit(route.template, rest)?)));
+    Some(Place { routes: fitting.collect() })
 }
 
 fn fit(template: &'static str, path: &str) -> Option<Parameters> {
@@ -220,14 +214,15 @@ pub fn filter<D: Dialect>(dialect: Arc<D>, app: Arc<App>, metrics: HttpMetrics) 
         .boxed()
 }
 
-async fn answer<D: Dialect>(asked: Asked<D>, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
+async fn answer<D: Dialect>(mut asked: Asked<D>, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
     let begun = Instant::now();
     let (metrics, head) = (asked.metrics.clone(), asked.method == Method::HEAD);
-    let route = asked.place.route(&asked.method);
-    let template = asked.place.routes.first().map_or("none", |route| route.template);
+    let found = asked.place.take(&asked.method);
+    let route = found.as_ref().map(|(route, _)| *route);
+    let template = route.or(asked.place.routes.first().map(|(route, _)| *route)).map_or("none", |route| route.template);
     let method = route.map_or("other", |route| route.method.as_str());
-    let response = match route {
-        Some(route) => match run(route, asked, body).await {
+    let response = match found {
+        Some((route, parameters)) => match run(route, parameters, asked, body).await {
             Ok(response) => response,
             Err(refusal) => D::refuse(refusal),
         },
@@ -247,12 +242,13 @@ async fn answer<D: Dialect>(asked: Asked<D>, body: impl Stream<Item = Result<imp
 /// Who is asked before what: a caller that is nobody does not make us read its body.
 async fn run<D: Dialect>(
     route: &'static Route<D>,
+    parameters: Parameters,
     asked: Asked<D>,
     stream: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Response, Refusal> {
-    let Asked { app, dialect, place, query, headers, peer, .. } = asked;
+    let Asked { app, dialect, query, headers, peer, .. } = asked;
     let (method, body) = (route.method.clone(), Zeroizing::default());
-    let mut request = Request { app, dialect, method, headers, body, parameters: place.parameters, query };
+    let mut request = Request { app, dialect, method, headers, body, parameters, query };
     let (asks, handler) = match route.handler {
         Handler::Open(handler) => return Ok(handler(request).await),
         Handler::Known { asks, run } => (asks, run),
@@ -297,8 +293,8 @@ async fn forged<D>(request: &Request<D>, actor: &Actor, asks: Asks) -> Option<Re
         return None;
     }
     let name = request.parameters.first().map_or("", |(_, value)| value.as_str());
-    match request.app.refuse(actor, asks.action, asks.resource, name).await {
-        Ok(()) | Err(Error::Forbidden { .. }) => Some(Refusal::Forged),
+    match request.app.record_denied(actor, asks.action, asks.resource, name).await {
+        Ok(()) => Some(Refusal::Forged),
         Err(error) => Some(Refusal::Error(error)),
     }
 }
@@ -374,7 +370,9 @@ mod tests {
 
     fn found(path: &str) -> (usize, Vec<String>) {
         let place = find::<Toy>(path).expect("a path of the toy");
-        (place.routes.len(), place.parameters.into_iter().map(|(_, value)| value).collect())
+        let count = place.routes.len();
+        let parameters = place.routes.into_iter().last().map(|(_, parameters)| parameters).unwrap_or_default();
+        (count, parameters.into_iter().map(|(_, value)| value).collect())
     }
 
     #[test]
@@ -395,9 +393,9 @@ mod tests {
 
     #[test]
     fn head_is_get_and_the_methods_are_listed() {
-        let place = find::<Toy>("/v1/things/x").unwrap();
-        assert_eq!(place.route(&Method::HEAD).unwrap().method, Method::GET);
-        assert!(place.route(&Method::POST).is_none());
+        let mut place = find::<Toy>("/v1/things/x").unwrap();
         assert_eq!(place.allow(), "GET, PUT, HEAD, OPTIONS");
+        assert_eq!(place.take(&Method::HEAD).unwrap().0.method, Method::GET);
+        assert!(place.take(&Method::POST).is_none());
     }
 }

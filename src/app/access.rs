@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::app::audit::Audit;
 use crate::app::ports::Review;
-use crate::domain::{Error, Result};
 use crate::domain::actor::Actor;
 use crate::domain::permission::{self, Acl, Action, Decision, Target};
+use crate::domain::{Error, Result};
 
 #[derive(Clone)]
 pub struct Access {

@@ -101,7 +101,13 @@ impl Kmsauth {
 }
 
 /// What a caller presents, made by whoever may use the key.
-pub async fn make(service: &dyn TokenService, key: &str, claim: &Claim, to: &str, window: Window) -> Result<SecretText> {
+pub async fn make(
+    service: &dyn TokenService,
+    key: &str,
+    claim: &Claim,
+    to: &str,
+    window: Window,
+) -> Result<SecretText> {
     let [not_before, not_after] = window.texts();
     let plain = serde_json::to_vec(&Payload { not_before, not_after }).map_err(Error::internal)?;
     let token = service.make(key, &SecretBytes::new(plain), &claim.context(to)).await?;

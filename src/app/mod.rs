@@ -9,6 +9,7 @@ pub mod backup;
 pub mod blind_credentials;
 pub mod body;
 pub mod callers;
+pub mod certificates;
 pub mod clients;
 pub mod credentials;
 pub mod csrf;
@@ -16,10 +17,12 @@ pub mod custody;
 pub mod elsewhere;
 pub mod grants;
 pub mod history;
+pub mod jwks;
 pub mod keyring;
 pub mod kmsauth;
 pub mod ledger;
 pub mod making;
+pub mod opened;
 pub mod own;
 pub mod password;
 pub mod ports;
@@ -41,11 +44,13 @@ use crate::app::access::Access;
 use crate::app::audit::Note;
 use crate::app::blind_credentials::BlindCredentials;
 use crate::app::callers::Callers;
+use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::csrf::Csrf;
 use crate::app::elsewhere::Elsewhere;
 use crate::app::grants::Grants;
+use crate::app::jwks::Tokens;
 use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
@@ -61,7 +66,7 @@ use crate::domain::client::resource_username;
 use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision, Tenant};
-use crate::domain::permission::{self, Action, Resource, Target};
+use crate::domain::permission::{Action, Resource, Target};
 use crate::domain::record::{Class, Owner};
 use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
@@ -102,7 +107,9 @@ pub struct App {
     pub clients: Clients,
     pub callers: Callers,
     pub csrf: Csrf,
+    pub certificates: Certificates,
     pub own: OwnCertificates,
+    pub tokens: Tokens,
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
@@ -134,11 +141,17 @@ impl App {
             },
             roles: Roles::new(parts.rolls.roles, access.clone(), records.audit.clone()),
             services,
-            access,
+            certificates: Certificates {
+                access: access.clone(),
+                making: making.clone(),
+                authorities: parts.rules.authorities,
+            },
             callers: Callers::new(records.clone()),
             csrf,
             clients: Clients { records: records.clone(), making: making.clone() },
+            tokens: Tokens::new(access.clone(), records.clone(), making.keymaker.clone(), parts.rules.tokens),
             own: OwnCertificates { making },
+            access,
             records,
             identify: parts.identify,
             kmsauth: parts.kmsauth,
@@ -161,12 +174,9 @@ impl App {
         self.records.audit.anonymous(action, resource, name, from).await
     }
 
-    /// Refuses what nobody may do now, and records that.
-    pub async fn refuse(&self, actor: &Actor, action: Action, resource: Resource, name: &str) -> Result<()> {
-        let tenant = Tenant::outside();
-        let target = Target::new(resource, &tenant, name);
-        self.records.audit.denied(actor, action, &target).await?;
-        Err(permission::refusal(actor, action, &target))
+    /// A known caller asked for what nobody may do now.
+    pub async fn record_denied(&self, actor: &Actor, action: Action, resource: Resource, name: &str) -> Result<()> {
+        self.records.audit.denied(actor, action, &Target::new(resource, &Tenant::outside(), name)).await
     }
 
     /// Whether the caller may do this to something new or to all: for hints, so that it leaves no record.

@@ -194,7 +194,8 @@ mod tests {
     fn times_are_read_in_the_one_form_that_they_have() {
         let known = window("20260102T030405Z", "20260102T031405Z");
         assert_eq!(known.texts(), ["20260102T030405Z", "20260102T031405Z"]);
-        for wrong in ["", "2026-01-02T03:04:05Z", "20260102T030405", "20261302T030405Z", "2026012T030405Z", "20260102T250405Z"]
+        for wrong in
+            ["", "2026-01-02T03:04:05Z", "20260102T030405", "20261302T030405Z", "2026012T030405Z", "20260102T250405Z"]
         {
             assert_eq!(Window::parse(wrong, "20260102T031405Z"), None, "{wrong}");
         }

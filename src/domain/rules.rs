@@ -1,6 +1,8 @@
 //! How an installation wants things that others want otherwise.
 
+use crate::domain::authority::Authorities;
 use crate::domain::permission::Acl;
+use crate::domain::token::Issuance;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -8,4 +10,7 @@ pub struct Rules {
     pub ignore_conflicts: bool,
     /// What principals may.
     pub acl: Acl,
+    /// Those that callers of REST can name.
+    pub authorities: Authorities,
+    pub tokens: Issuance,
 }

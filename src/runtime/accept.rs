@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::domain::actor::Actor;
 use crate::runtime::foundation::Ground;
 use crate::runtime::root_key::Patience;
+use crate::runtime::told;
 use crate::runtime::{anchor, database, threads};
 
 /// What is typed instead of --yes.
@@ -79,7 +80,7 @@ fn ask() -> anyhow::Result<()> {
 async fn accept(ground: &Ground, rollback: &Rollback) -> anyhow::Result<(String, u64)> {
     let end = anchor::end(ground.store.as_ref()).await?;
     let (ledger, _) = end.context("the store has no ledger: it was never used, or everything was taken away")?;
-    ground.keyring.verify_ledger(&ledger).map_err(anchor::told)?;
+    ground.keyring.verify_ledger(&ledger).map_err(told)?;
     let to = ledger.position.number;
     let from = match rollback {
         Rollback::Shorter { seen, .. } | Rollback::Another { seen, .. } => seen.to_string(),
@@ -90,6 +91,6 @@ async fn accept(ground: &Ground, rollback: &Rollback) -> anyhow::Result<(String,
     ground.witness.accept(&ledger);
     let changes = vec![(Change::Remark, Some(note))];
     let written = ground.store.write(Write { changes, keyring: ground.keyring.clone(), fence: None }).await;
-    written.map_err(anchor::told).context("noting it in the audit")?;
+    written.map_err(told).context("noting it in the audit")?;
     Ok((from, to))
 }

@@ -20,6 +20,7 @@ use crate::config::Settings;
 use crate::domain;
 use crate::domain::name::StoreId;
 use crate::runtime::database::Database;
+use crate::runtime::told;
 use crate::server::health::Readiness;
 
 /// How soon a server notices that its store is right again, or was accepted.
@@ -198,12 +199,4 @@ pub async fn standing(witness: &Witness, store: &dyn Database) -> Result<String,
         Last::At(position, at) => format!("{} saw record {} of writes at {at}", witness.place(), position.number),
         Last::Nothing | Last::Unreadable(_) => format!("{} will be made at the next start", witness.place()),
     })
-}
-
-/// At the shell of its operator everything may be said.
-pub fn told(error: domain::Error) -> anyhow::Error {
-    match error.detail() {
-        Some(detail) => anyhow::anyhow!("{error}: {detail}"),
-        None => anyhow::anyhow!(error),
-    }
 }

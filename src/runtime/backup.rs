@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
@@ -26,6 +26,7 @@ use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::threads;
+use crate::runtime::told;
 
 /// How often long work says how far it is.
 const SAY: Duration = Duration::from_secs(5);
@@ -317,12 +318,4 @@ fn report(out: &mut dyn io::Write, what: &str, totals: &Totals) -> anyhow::Resul
         format!("digest of all records: sha256:{digest}"),
     ];
     writeln!(out, "{}", lines.join("\n")).context("saying so")
-}
-
-/// At the shell of its operator everything may be said.
-fn told(error: Error) -> anyhow::Error {
-    match error.detail() {
-        Some(detail) => anyhow!("{error}: {detail}"),
-        None => anyhow!(error),
-    }
 }

@@ -13,6 +13,7 @@ use crate::app::ports::{Beginning, Items, JournalTable, KeyTable, Store, Vacant}
 use crate::app::witness::Witnessed;
 use crate::config::Settings;
 use crate::domain::Error;
+use crate::runtime::told;
 
 /// What a store is to the use cases and to the keyring.
 pub trait Database: Store + KeyTable + Witnessed {
@@ -48,19 +49,19 @@ pub async fn open(settings: &Settings, alarm: &Alarm) -> anyhow::Result<Arc<dyn 
     Ok(match &settings.database {
         Some(url) => {
             make_data_dir(settings)?;
-            Arc::new(PostgresStore::open(url).await.map_err(explained).with_context(opening)?)
+            Arc::new(PostgresStore::open(url).await.map_err(told).with_context(opening)?)
         }
-        None => Arc::new(SqliteStore::open(&file(settings), alarm.clone()).map_err(explained).with_context(opening)?),
+        None => Arc::new(SqliteStore::open(&file(settings), alarm.clone()).map_err(told).with_context(opening)?),
     })
 }
 
 /// Refuses a store that has been used.
 pub async fn require_vacant(settings: &Settings) -> anyhow::Result<()> {
     let vacant = match &settings.database {
-        Some(url) => PostgresStore::open(url).await.map_err(explained)?.require_vacant().await,
-        None => SqliteStore::open(&file(settings), Alarm::default()).map_err(explained)?.require_vacant().await,
+        Some(url) => PostgresStore::open(url).await.map_err(told)?.require_vacant().await,
+        None => SqliteStore::open(&file(settings), Alarm::default()).map_err(told)?.require_vacant().await,
     };
-    vacant.map_err(explained).with_context(|| name(settings))
+    vacant.map_err(told).with_context(|| name(settings))
 }
 
 /// Makes a store the copy of another.
@@ -68,12 +69,12 @@ pub async fn fill(settings: &Settings, beginning: Beginning, items: Items) -> an
     Ok(match &settings.database {
         Some(url) => {
             make_data_dir(settings)?;
-            let store = PostgresStore::open(url).await.map_err(explained)?;
-            Arc::new(store.fill(beginning, items).await.map_err(explained)?)
+            let store = PostgresStore::open(url).await.map_err(told)?;
+            Arc::new(store.fill(beginning, items).await.map_err(told)?)
         }
         None => {
-            let store = SqliteStore::open(&file(settings), Alarm::default()).map_err(explained)?;
-            Arc::new(store.fill(beginning, items).await.map_err(explained)?)
+            let store = SqliteStore::open(&file(settings), Alarm::default()).map_err(told)?;
+            Arc::new(store.fill(beginning, items).await.map_err(told)?)
         }
     })
 }
@@ -81,7 +82,7 @@ pub async fn fill(settings: &Settings, beginning: Beginning, items: Items) -> an
 /// Whether there is one already. Makes nothing.
 pub async fn exists(settings: &Settings) -> anyhow::Result<bool> {
     match &settings.database {
-        Some(url) => PostgresStore::exists(url).await.map_err(explained).with_context(|| name(settings)),
+        Some(url) => PostgresStore::exists(url).await.map_err(told).with_context(|| name(settings)),
         None => Ok(file(settings).exists()),
     }
 }
@@ -114,14 +115,4 @@ fn make_data_dir(settings: &Settings) -> anyhow::Result<()> {
 
 fn file(settings: &Settings) -> PathBuf {
     settings.data_dir.join("strongroom.db")
-}
-
-/// Whoever starts the program is shown what otherwise only the log is.
-fn explained(error: Error) -> anyhow::Error {
-    let detail = error.detail().map(str::to_owned);
-    let error = anyhow::Error::new(error);
-    match detail {
-        Some(detail) => anyhow::anyhow!("{error}: {detail}"),
-        None => error,
-    }
 }

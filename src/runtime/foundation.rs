@@ -18,9 +18,11 @@ use crate::config::Settings;
 use crate::domain::rules::Rules;
 use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
+use crate::runtime::dialects;
 use crate::runtime::journal::{Journaling, Kept};
-use crate::runtime::{kmsauth, rolls};
 use crate::runtime::root_key::{self, Patience};
+use crate::runtime::told;
+use crate::runtime::{kmsauth, rolls};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -73,7 +75,7 @@ impl Ground {
             anchor::tell_if_new(&found, settings, !is_new);
         }
         let witness = anchor::begin(settings, &store, &keyring, upkeep).await?;
-        Ok(Self { store, keyring, witness, clock, entropy, rules: settings.confidant.rules() })
+        Ok(Self { store, keyring, witness, clock, entropy, rules: dialects::rules(settings)? })
     }
 
     /// Makes nothing: for looking at what is there.
@@ -95,13 +97,13 @@ impl Ground {
         let pace = Pace::default();
         if let Some(table) = self.store.clone().journals() {
             let opened = TableJournal::open(TableGround { table, clock, entropy, keyring, pace }).await;
-            let (journal, anchors) = opened.context("opening a journal in the database")?;
+            let (journal, anchors) = opened.map_err(told).context("opening a journal in the database")?;
             return Ok((Kept::Table(Arc::new(journal)), anchors));
         }
         let (folder, alarm) = (settings.audit_dir.clone(), alarm.clone());
         let opened = FileJournal::open(journal::Ground { folder, clock, entropy, alarm, keyring, pace });
         let (journal, anchors) =
-            opened.with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
+            opened.map_err(told).with_context(|| format!("opening a journal in {}", settings.audit_dir.display()))?;
         Ok((Kept::File(Arc::new(journal)), anchors))
     }
 

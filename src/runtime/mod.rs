@@ -2,6 +2,7 @@
 
 mod accept;
 mod anchor;
+mod archive;
 mod audit;
 mod backup;
 mod check;
@@ -27,7 +28,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::config::{ArchiveCommand, Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::domain;
 use crate::telemetry;
 
 /// Runs one subcommand to its end. What fails is said on standard error in one line.
@@ -51,6 +53,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Archive { command: ArchiveCommand::List(given) } => archive::list(&settle(given)?),
+        Command::Archive { command: ArchiveCommand::Restore { id, given } } => archive::restore(&settle(given)?, &id),
         Command::Audit { command } => audit::run(command),
         Command::Rekey { to, retire_other_roots, given } => rekey::run(&settle(given)?, &to, retire_other_roots),
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
@@ -66,6 +70,14 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             println!("strongroom {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// With its detail: at the shell of its operator everything may be said.
+fn told(error: domain::Error) -> anyhow::Error {
+    match error.detail() {
+        Some(detail) => anyhow!("{error}: {detail}"),
+        None => anyhow!(error),
     }
 }
 

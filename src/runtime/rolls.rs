@@ -43,7 +43,8 @@ pub fn open(given: &Confidant, cluster: Option<Arc<dyn RoleBook>>, clock: &Arc<d
 
 /// The first key of services without an account: keys of accounts get no grants.
 fn of_services(given: &Kmsauth) -> Option<AwsTokens> {
-    let fits = |known: &&crate::domain::kmsauth::KeyUse| known.kind == PrincipalKind::Service && known.account.is_none();
+    let fits =
+        |known: &&crate::domain::kmsauth::KeyUse| known.kind == PrincipalKind::Service && known.account.is_none();
     let key = given.terms.keys.iter().find(fits)?.key.clone();
     match &given.keys {
         TokenKeys::File(_) => None,

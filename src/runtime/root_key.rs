@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,6 +20,7 @@ use crate::app::ports::{Clock, KeyService};
 use crate::config::Settings;
 use crate::domain::entropy::Entropy;
 use crate::domain::{Error, Result};
+use crate::runtime::told;
 
 /// Between two tries at start. With jitter up to twice as long: replicas that started together do not stay together.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
@@ -68,7 +69,7 @@ impl Patience {
             let (error, end) = match (attempt().await, self) {
                 (Ok(done), _) => return Ok(done),
                 (Err(error @ Error::Unavailable { part: KEY_SERVICE, .. }), Self::Until(end)) => (error, end),
-                (Err(error), _) => return Err(told(&error)),
+                (Err(error), _) => return Err(told(error)),
             };
             let pause = pauses.next().unwrap_or(MOST_PAUSE);
             let seconds = pause.as_secs();
@@ -85,14 +86,6 @@ impl Patience {
 fn pauses() -> ExponentialBackoff {
     let builder = ExponentialBuilder::default().with_min_delay(LEAST_PAUSE).with_max_delay(MOST_PAUSE);
     builder.with_factor(1.5).without_max_times().with_jitter().build()
-}
-
-/// For standard error, which is as private as the log.
-fn told(error: &Error) -> anyhow::Error {
-    match error.detail() {
-        Some(detail) => anyhow!("{error}: {detail}"),
-        None => anyhow!("{error}"),
-    }
 }
 
 /// Custody that begins now, because the data keys were just unwrapped.

@@ -13,7 +13,8 @@ use super::disk;
 use super::{Dice, Findings, amount, is_torture};
 use crate::process::Strongroom;
 
-const SIZE: &str = "size=48m,mode=700";
+/// Room for all that is written while there is space; the full form writes for longer.
+const SIZES: [&str; 2] = ["size=48m,mode=700", "size=192m,mode=700"];
 const BLOCK: u64 = 4096;
 /// How soon writes must go on.
 const HEALING: Duration = Duration::from_secs(5);
@@ -35,7 +36,10 @@ impl Disk {
     fn mounted(server: &mut Strongroom) -> Option<Self> {
         let mount = server.data.clone();
         fs::create_dir(&mount).expect("a folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", SIZE, "strongroom"]).arg(&mount).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", SIZES[usize::from(is_torture())], "strongroom"])
+            .arg(&mount)
+            .output();
         mounted.is_ok_and(|output| output.status.success()).then(|| {
             server.data = mount.join("data");
             Self::Mounted(mount)

@@ -76,6 +76,6 @@ mod tests {
         let kinds = [AliasKind::Title, AliasKind::Fingerprint];
         assert_eq!(kinds.map(alias_number), [1, 2]);
         assert_eq!(kinds.map(|one| alias_kind(alias_number(one))), kinds.map(Some));
-        assert_eq!((class(4), alias_kind(3)), (None, None));
+        assert_eq!((class(5), alias_kind(3)), (None, None));
     }
 }

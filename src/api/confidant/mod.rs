@@ -2,9 +2,11 @@
 
 mod about;
 mod blind_credentials;
+mod certificates;
 mod credentials;
 mod error;
 mod grants;
+mod jwks;
 mod login;
 mod page;
 mod roles;
@@ -83,6 +85,14 @@ static ROUTES: &[Route<Confidant>] = &[
     known(Method::GET, "/v1/archive/blind_credentials/{id}", Metadata, BLIND, |call| {
         run(call, blind_credentials::history)
     }),
+    known(Method::GET, "/v1/cas", List, Resource::Authority, |call| run(call, certificates::list)),
+    known(Method::GET, "/v1/cas/{ca}", Get, Resource::Authority, |call| run(call, certificates::view)),
+    known(Method::GET, "/v1/certificates/{ca}/{cn}", Get, Resource::Certificate, |call| run(call, certificates::make)),
+    known(Method::POST, "/v1/certificates/{ca}", Get, Resource::Certificate, |call| run(call, certificates::sign)),
+    known(Method::GET, "/v1/jwks/token", Get, Resource::Token, |call| run(call, jwks::token)),
+    known(Method::GET, "/v1/jwks/token/{id}", Get, Resource::Token, |call| run(call, jwks::token)),
+    known(Method::GET, "/v1/jwks/token/{id}/{expiry}", Get, Resource::Token, |call| run(call, jwks::token)),
+    open(Method::GET, "/v1/jwks/public/{environment}", |request| Box::pin(jwks::public(request))),
 ];
 
 const fn open(
@@ -110,9 +120,12 @@ where
 {
     let call = Arc::new(call);
     Box::pin(async move {
-        let done = match require_no_maintenance(&call).await {
-            Ok(()) => operation(call.clone()).await,
-            Err(error) => Err(error),
+        let done = match is_in_maintenance(&call) {
+            true => match refuse_in_maintenance(&call).await {
+                Ok(()) => return error::maintenance(),
+                Err(error) => Err(error),
+            },
+            false => operation(call.clone()).await,
         };
         match done {
             Ok(json) => error::json(StatusCode::OK, &json),
@@ -122,14 +135,14 @@ where
 }
 
 /// Certificates are made all the same: nothing is kept of them.
-async fn require_no_maintenance(call: &Call) -> Result<()> {
-    let is_write =
-        call.method != Method::GET && !matches!(call.asks.resource, Resource::Certificate | Resource::Session);
-    if !is_write || !call.dialect.settings.maintenance.refuses_writes() {
-        return Ok(());
-    }
+fn is_in_maintenance(call: &Call) -> bool {
+    let keeps_nothing = matches!(call.asks.resource, Resource::Certificate | Resource::Session);
+    call.method != Method::GET && !keeps_nothing && call.dialect.settings.maintenance.refuses_writes()
+}
+
+async fn refuse_in_maintenance(call: &Call) -> Result<()> {
     let Asks { action, resource } = call.asks;
-    call.app.refuse(&call.actor, action, resource, call.parameter("id").unwrap_or_default()).await
+    call.app.record_denied(&call.actor, action, resource, call.parameter("id").unwrap_or_default()).await
 }
 
 impl Dialect for Confidant {

@@ -63,11 +63,8 @@ fn at(minutes: i64) -> Timestamp {
 }
 
 fn place() -> Place {
-    let key = |key: &str, kind, account: Option<&str>| KeyUse {
-        key: key.into(),
-        kind,
-        account: account.map(str::to_owned),
-    };
+    let key =
+        |key: &str, kind, account: Option<&str>| KeyUse { key: key.into(), kind, account: account.map(str::to_owned) };
     let terms = Terms {
         to: "vault".into(),
         versions: 1..=2,
@@ -136,13 +133,19 @@ async fn a_token_is_of_one_caller_one_server_and_one_time() {
         let token = place.token("auth", "2/service/till", to, ends).await;
         assert_eq!(place.who("2/service/till", &token).await, None, "{what}");
     }
-    for (what, token) in [("nothing", ""), ("no base64", "%%%"), ("garbage", "Z2FyYmFnZQ=="), ("long", &"A".repeat(9000))] {
+    for (what, token) in
+        [("nothing", ""), ("no base64", "%%%"), ("garbage", "Z2FyYmFnZQ=="), ("long", &"A".repeat(9000))]
+    {
         assert_eq!(place.who("2/service/till", &token.into()).await, None, "{what}");
     }
     for plain in ["", "{}", "[]", r#"{"not_before":1,"not_after":2}"#, r#"{"not_before":"soon","not_after":"late"}"#] {
         let context = [("from", "till"), ("to", "vault"), ("user_type", "service")];
         let sealed = place.glass.make("auth", &SecretBytes::new(plain.into()), &context).await.unwrap();
-        assert_eq!(place.who("2/service/till", &SecretText::new(BASE64_STANDARD.encode(sealed))).await, None, "{plain}");
+        assert_eq!(
+            place.who("2/service/till", &SecretText::new(BASE64_STANDARD.encode(sealed))).await,
+            None,
+            "{plain}"
+        );
     }
     assert_eq!(place.who("2/service/till", &good).await, principal(Service, None));
 }

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub use caller::{Identify, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
-pub use making::Keymaker;
+pub use making::{Countersign, Keymaker, SignTokens};
 pub use role::{GrantKeeper, Grants, RoleBook};
 pub use token::{OpenedToken, TokenContext, TokenService};
 
@@ -58,7 +58,7 @@ pub struct Alias {
     pub value: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AliasKind {
     /// A credential's title.
     Title,

@@ -33,12 +33,8 @@ pub fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Acl, D::Error> {
 
 impl Given {
     fn rule(self, at: usize) -> Result<Rule, Refused> {
-        let lists = [
-            ("actors", &self.actors),
-            ("resources", &self.resources),
-            ("actions", &self.actions),
-            ("ids", &self.ids),
-        ];
+        let lists =
+            [("actors", &self.actors), ("resources", &self.resources), ("actions", &self.actions), ("ids", &self.ids)];
         if let Some((field, _)) = lists.into_iter().find(|(_, list)| list.is_empty()) {
             return refuse(format!("confidant.acl[{at}].{field} is empty: a rule that lets nobody do anything"));
         }

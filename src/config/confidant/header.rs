@@ -61,7 +61,9 @@ fn net(text: &str) -> Result<IpNet, Refused> {
     match net {
         Some(net) if net.prefix_len() > 0 => Ok(net),
         Some(_) => refuse(format!("confidant.headerLogin.addresses: {text} is everybody")),
-        None => refuse(format!("confidant.headerLogin.addresses: {text:?} is no address such as 10.0.0.7 or 10.0.0.0/24")),
+        None => {
+            refuse(format!("confidant.headerLogin.addresses: {text:?} is no address such as 10.0.0.7 or 10.0.0.0/24"))
+        }
     }
 }
 

@@ -120,7 +120,9 @@ impl Given {
             check_region("confidant.kmsauth.region", region)?;
         }
         if self.manage_grants && self.auth_keys.is_empty() {
-            return refuse("confidant.kmsauth.manageGrants needs confidant.kmsauth.authKeys: grants are given of the first");
+            return refuse(
+                "confidant.kmsauth.manageGrants needs confidant.kmsauth.authKeys: grants are given of the first",
+            );
         }
         Ok(())
     }
@@ -165,7 +167,9 @@ impl Given {
         let uses: Vec<KeyUse> =
             services.chain(users).map(|(kind, key)| KeyUse { key: key.clone(), kind, account: account(key) }).collect();
         match kinds.iter().find(|kind| !uses.iter().any(|known| known.kind == **kind)) {
-            Some(_) => refuse("confidant.kmsauth.authKeys (or scopedKeys, or keyFile) is missing: which keys vouch for services"),
+            Some(_) => refuse(
+                "confidant.kmsauth.authKeys (or scopedKeys, or keyFile) is missing: which keys vouch for services",
+            ),
             None => Ok(uses),
         }
     }
@@ -174,7 +178,9 @@ impl Given {
         let (least, most) = (self.minimum_version.unwrap_or(1), self.maximum_version.unwrap_or(2));
         for (field, version) in [("minimumVersion", least), ("maximumVersion", most)] {
             if !(1..=2).contains(&version) {
-                return refuse(format!("confidant.kmsauth.{field}: {version} is no version of tokens; there are 1 and 2"));
+                return refuse(format!(
+                    "confidant.kmsauth.{field}: {version} is no version of tokens; there are 1 and 2"
+                ));
             }
         }
         if least > most {
@@ -226,12 +232,8 @@ mod tests {
         let Kmsauth { terms, accounts, .. } = kmsauth.unwrap();
         let uses: Vec<_> =
             terms.keys.iter().map(|known| (known.key.as_str(), known.kind, known.account.as_deref())).collect();
-        let expected = [
-            ("a", Service, None),
-            ("e", Service, Some("east")),
-            ("p", User, Some("people")),
-            ("q", User, None),
-        ];
+        let expected =
+            [("a", Service, None), ("e", Service, Some("east")), ("p", User, Some("people")), ("q", User, None)];
         assert_eq!(uses, expected);
         assert_eq!((terms.kinds, accounts), (vec![Service, User], vec!["east".to_owned(), "people".to_owned()]));
         assert_eq!(terms.max_lifetime, SignedDuration::from_mins(15));

@@ -1,7 +1,9 @@
 //! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
 
 mod acl;
+mod authorities;
 pub mod header;
+pub mod jwt;
 pub mod kmsauth;
 pub mod roles;
 
@@ -14,6 +16,7 @@ use super::{Refused, refuse};
 use crate::domain::credential::rotation::Rotation;
 use crate::domain::permission::Acl;
 use crate::domain::rules::Rules;
+use crate::domain::secret::SecretText;
 pub use header::HeaderLogin;
 pub use kmsauth::{Kmsauth, TokenKeys};
 pub use roles::{Iam, RolesFrom};
@@ -47,6 +50,8 @@ pub struct Confidant {
     /// What principals may.
     #[serde(deserialize_with = "acl::read")]
     acl: Acl,
+    authorities: authorities::Given,
+    pub jwt: jwt::Jwt,
 }
 
 /// After how many days a credential is due for another value.
@@ -64,11 +69,17 @@ impl Confidant {
             return refuse("confidant.historyPageLimit must be at least 1");
         }
         roles::check(self.roles_from, &self.roles, &self.iam, self.kmsauth.as_ref())?;
+        authorities::authorities(&self.authorities)?;
+        // Files are read when the server starts.
+        self.jwt.issuance(|_| Ok(SecretText::default()))?;
         self.xsrf_cookie.as_deref().map_or(Ok(()), header::check_cookie)
     }
 
+    /// Without keys for tokens: their files are not read here.
     pub fn rules(&self) -> Rules {
-        Rules { ignore_conflicts: self.ignore_conflicts, acl: self.acl.clone() }
+        // Checked when the settings were read.
+        let authorities = authorities::authorities(&self.authorities).unwrap_or_default();
+        Rules { ignore_conflicts: self.ignore_conflicts, authorities, acl: self.acl.clone(), ..Rules::default() }
     }
 
     pub fn rotation(&self) -> Rotation {

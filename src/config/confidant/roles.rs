@@ -31,7 +31,9 @@ pub(super) fn check(from: RolesFrom, roles: &[String], iam: &Iam, kmsauth: Optio
     }
     let is_used = from == RolesFrom::Iam || kmsauth.is_some_and(|kmsauth| kmsauth.manages_grants);
     if *iam != Iam::default() && !is_used {
-        return refuse("confidant.iam needs confidant.rolesFrom: iam or confidant.kmsauth.manageGrants: nothing else asks it");
+        return refuse(
+            "confidant.iam needs confidant.rolesFrom: iam or confidant.kmsauth.manageGrants: nothing else asks it",
+        );
     }
     if let Some(endpoint) = &iam.endpoint {
         check_endpoint("confidant.iam.endpoint", endpoint)?;

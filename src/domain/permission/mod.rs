@@ -2,10 +2,10 @@
 
 pub mod rule;
 
+use crate::domain::Error;
 use crate::domain::actor::{Actor, Standing};
 use crate::domain::name::Tenant;
 use crate::domain::record::Class;
-use crate::domain::Error;
 pub use rule::{Acl, Principal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,7 +168,11 @@ mod tests {
                     let expected = class == Class::Service
                         && !readers.is_empty()
                         && matches!(action, Action::Get | Action::Metadata);
-                    assert_eq!(decide(&Acl::default(), &till, action, &target) == Decision::Allow, expected, "{class:?} {action:?}");
+                    assert_eq!(
+                        decide(&Acl::default(), &till, action, &target) == Decision::Allow,
+                        expected,
+                        "{class:?} {action:?}"
+                    );
                 }
             }
         }
@@ -179,7 +183,10 @@ mod tests {
         let outside = Tenant::outside();
         let mine = Target::new(Class::Service, &outside, "mail");
         assert_eq!(decide(&Acl::default(), &client("mail", Tenant::outside()), Action::Get, &mine), Decision::Allow);
-        assert_eq!(decide(&Acl::default(), &client("mail", Tenant::namespace("shop")), Action::Get, &mine), Decision::Forbid);
+        assert_eq!(
+            decide(&Acl::default(), &client("mail", Tenant::namespace("shop")), Action::Get, &mine),
+            Decision::Forbid
+        );
         assert_eq!(decide(&Acl::default(), &client("mail-1", Tenant::outside()), Action::Get, &mine), Decision::Forbid);
     }
 

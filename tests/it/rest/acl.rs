@@ -37,7 +37,8 @@ async fn what_no_rule_allows_is_forbidden() {
     let token = cookie(&greeting).unwrap();
     let shown = house.credential("shown", json!({"password": "hidden"})).await;
     for id in ["shop-till", "bank-till", "ann@example.com"] {
-        let (status, _) = house.send(Method::PUT, &format!("/v1/services/{id}"), &json!({"credentials": [&shown]})).await;
+        let (status, _) =
+            house.send(Method::PUT, &format!("/v1/services/{id}"), &json!({"credentials": [&shown]})).await;
         assert_eq!(status, 200);
     }
     let credential = format!("/v1/credentials/{shown}");

@@ -50,7 +50,8 @@ impl Place {
 
     /// A role of this name in moto's IAM; tests share it, so names are their own.
     async fn role(&self, name: &str) {
-        let scope = "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=none";
+        let scope =
+            "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=none";
         let body = format!("Action=CreateRole&Version=2010-05-08&RoleName={name}&AssumeRolePolicyDocument=%7B%7D");
         let request = plain_client().post(self.moto.url()).header("authorization", scope).body(body);
         let made = request.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
@@ -92,7 +93,8 @@ async fn a_new_service_gets_its_grants_and_others_on_demand() {
     for (context, operations) in
         [(json!({"from": early}), json!(["Encrypt", "Decrypt"])), (json!({"to": early}), json!(["Decrypt"]))]
     {
-        let at = contexts.iter().position(|known| **known == context).unwrap_or_else(|| panic!("{context}: {contexts:?}"));
+        let at =
+            contexts.iter().position(|known| **known == context).unwrap_or_else(|| panic!("{context}: {contexts:?}"));
         assert_eq!(given[at]["Operations"], operations);
         let grantee = given[at]["GranteePrincipal"].as_str().unwrap();
         assert!(grantee.ends_with(&format!(":role/{early}")), "{grantee}");

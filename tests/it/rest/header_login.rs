@@ -1,10 +1,11 @@
 //! Callers that a proxy logs in, and what protects their browsers: against the real router, which this test's own
 //! connections reach from an address that is believed or is not.
 
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::json;
 use strongroom::api::Dialects;
 use strongroom::app::audit::sha256;
+use strongroom::domain::actor::{Actor, Scheme};
 use strongroom::domain::client::Fingerprint;
 use strongroom::server::header_login::HeaderLogin;
 
@@ -17,6 +18,19 @@ fn login(addresses: &[&str], certificates: Vec<Fingerprint>) -> HeaderLogin {
         addresses: addresses.iter().map(|net| net.parse().unwrap()).collect(),
         certificates,
     }
+}
+
+/// Confidant as it believes those who call from here.
+pub fn dialects() -> Dialects {
+    let mut dialects = Dialects::default();
+    dialects.confidant.settings.header_login = Some(login(&["127.0.0.0/8"], vec![]));
+    dialects
+}
+
+/// What Ann's page has got, for as long as this house stands.
+pub fn page_token(house: &House) -> String {
+    let ann = Actor { id: "ann@example.com".into(), scheme: Scheme::Header, ..Actor::operator() };
+    house.app.csrf.token(&ann).unwrap()
 }
 
 /// A house that believes the headers of those who call from here.
@@ -58,12 +72,9 @@ fn create(house: &House) -> RequestBuilder {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_of_the_proxy_logs_in_and_writes_with_the_pages_token() {
     let house = house().await;
-    let plain = Client::builder().redirect(reqwest::redirect::Policy::none());
-    let roots = reqwest::Certificate::from_pem_bundle(house.roots.as_bytes()).unwrap();
-    let plain = plain.tls_certs_only(roots).no_proxy().build().unwrap();
     for method in [Method::GET, Method::POST] {
         let before = house.recorded().await;
-        let response = ann(plain.request(method, house.url("/v1/login"))).send().await.unwrap();
+        let response = ann(house.client.request(method, house.url("/v1/login"))).send().await.unwrap();
         assert_eq!((response.status().as_u16(), &response.headers()["location"]), (302, &"/".parse().unwrap()));
         assert!(cookie(&response).is_some());
         assert_eq!(house.recorded().await - before, 1);
@@ -85,7 +96,7 @@ async fn a_user_of_the_proxy_logs_in_and_writes_with_the_pages_token() {
 async fn a_write_without_the_pages_token_is_refused_and_recorded_once() {
     let house = house().await;
     let token = fresh(&house).await;
-    let others = house.app.csrf.token(&strongroom::domain::actor::Actor::operator()).unwrap();
+    let others = house.app.csrf.token(&Actor::operator()).unwrap();
     let mut forged = token.clone();
     let last = forged.pop().unwrap();
     forged.push(if last == '0' { '1' } else { '0' });
@@ -95,8 +106,14 @@ async fn a_write_without_the_pages_token_is_refused_and_recorded_once() {
         ("one that was changed", create(&house).header("X-XSRF-TOKEN", &forged)),
         ("somebody else's", create(&house).header("X-XSRF-TOKEN", &others)),
         ("two", create(&house).header("X-XSRF-TOKEN", &token).header("X-XSRF-TOKEN", &token)),
-        ("only the cookie, which browsers send by themselves", create(&house).header("Cookie", format!("XSRF-TOKEN={token}"))),
-        ("only in the query", ann(house.client.post(house.url(&format!("{NEW}?X-XSRF-TOKEN={token}")))).json(&json!({}))),
+        (
+            "only the cookie, which browsers send by themselves",
+            create(&house).header("Cookie", format!("XSRF-TOKEN={token}")),
+        ),
+        (
+            "only in the query",
+            ann(house.client.post(house.url(&format!("{NEW}?X-XSRF-TOKEN={token}")))).json(&json!({})),
+        ),
     ];
     for (what, request) in cases {
         let before = house.recorded().await;

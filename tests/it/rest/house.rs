@@ -12,6 +12,8 @@ use reqwest::{Certificate, Client, Identity, Method, RequestBuilder};
 use serde_json::{Value, json};
 use strongroom::adapters::store::{MemoryJournal, SqliteStore};
 use strongroom::adapters::system::SystemClock;
+use strongroom::api::confidant::Confidant;
+use strongroom::api::confidant::settings::Settings;
 use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
 use strongroom::app::kmsauth::Kmsauth;
@@ -117,6 +119,8 @@ pub fn builder(roots: &str, identity: Option<&str>) -> reqwest::ClientBuilder {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let roots = Certificate::from_pem_bundle(roots.as_bytes()).unwrap();
     let builder = Client::builder().tls_certs_only(roots).no_proxy().timeout(Duration::from_secs(20));
+    // A redirect is an answer.
+    let builder = builder.redirect(reqwest::redirect::Policy::none());
     match identity {
         Some(pem) => builder.identity(Identity::from_pem(pem.as_bytes()).unwrap()),
         None => builder,
@@ -125,11 +129,16 @@ pub fn builder(roots: &str, identity: Option<&str>) -> reqwest::ClientBuilder {
 
 impl House {
     pub async fn open() -> Self {
-        Self::with(Limits::default()).await
+        Self::limited(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub async fn limited(limits: Limits) -> Self {
         Self::set_up(Setup { limits, ..Setup::default() }).await
+    }
+
+    pub async fn with(settings: Settings, rules: Rules) -> Self {
+        let dialects = Dialects { confidant: Confidant { settings } };
+        Self::set_up(Setup { rules, dialects, ..Setup::default() }).await
     }
 
     pub async fn set_up(setup: Setup) -> Self {
@@ -139,7 +148,8 @@ impl House {
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rolls, rules, ..parts }));
+        let app =
+            Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rolls, rules, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -216,11 +226,25 @@ impl House {
 
     pub async fn authority(&self) {
         let role = Role::Authority { path_length: None };
-        let wish = Generate::Certificate(Box::new(request("root", role, Issuer::SelfSigned)));
+        self.authority_of("shop", request("root", role, Issuer::SelfSigned), Policy::default()).await;
+    }
+
+    /// An authority of a resource that is called as its certificate is.
+    pub async fn authority_of(&self, namespace: &str, request: CertificateRequest, policy: Policy) {
+        let owner = owner("CertificateAuthority", namespace, request.subject.common_name.as_deref().unwrap());
+        let parent = match &request.issuer {
+            Issuer::SelfSigned => None,
+            Issuer::Authority(path) => Some(path.clone()),
+        };
+        let wish = Generate::Certificate(Box::new(request));
         let wish = Wish { kind: Kind::Certificate, about: About::default(), source: Source::Generate(wish) };
-        let authority = Some(Authority { parent: None, policy: Policy::default() });
-        let owner = owner("CertificateAuthority", "shop", "root");
-        self.app.credentials.converge(&owner, wish, authority, KEEP).await.unwrap();
+        self.app.credentials.converge(&owner, wish, Some(Authority { parent, policy }), KEEP).await.unwrap();
+    }
+
+    /// Audit records of what was read and denied, from this one on.
+    pub fn reads(&self, from: usize) -> Vec<Value> {
+        let notes = self.journal.notes();
+        notes[from..].iter().map(|note| serde_json::from_str(note.as_str()).unwrap()).collect()
     }
 
     /// A client that is known by its certificate; certificate and key in PEM.

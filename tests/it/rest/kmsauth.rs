@@ -10,11 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom::adapters::kms::aws::tokens::AwsTokens;
-use strongroom::adapters::system::SystemClock;
+use strongroom::adapters::kms::local::tokens::KeyFileTokens;
+use strongroom::adapters::system::{SystemClock, SystemEntropy};
 use strongroom::api::Dialects;
-use strongroom::app::kmsauth::Kmsauth;
+use strongroom::app::kmsauth::{Kmsauth, make};
 use strongroom::domain::actor::PrincipalKind::{Service, User};
-use strongroom::domain::kmsauth::{KeyUse, Terms};
+use strongroom::domain::kmsauth::{Claim, KeyUse, Terms, Window};
 
 use crate::kms::contract;
 use crate::kms::moto::Moto;
@@ -96,6 +97,43 @@ impl Vouched {
     }
 }
 
+/// Keys of a file, where no KMS is needed.
+pub struct KeyFile {
+    service: Arc<KeyFileTokens>,
+    terms: Terms,
+    _dir: tempfile::TempDir,
+}
+
+impl KeyFile {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names = [Service, User].map(|kind| kind.as_str().to_owned());
+        let entropy = Arc::new(SystemEntropy::default());
+        let service = KeyFileTokens::open_or_create(&dir.path().join("key"), &names, entropy).unwrap();
+        let terms = Terms {
+            to: TO.into(),
+            versions: 1..=2,
+            kinds: vec![Service, User],
+            keys: [Service, User].map(|kind| KeyUse { key: kind.as_str().into(), kind, account: None }).to_vec(),
+            max_lifetime: SignedDuration::from_mins(60),
+        };
+        Self { service: Arc::new(service), terms, _dir: dir }
+    }
+
+    pub fn kmsauth(&self) -> Kmsauth {
+        Kmsauth::new(self.service.clone(), self.terms.clone(), Arc::new(SystemClock))
+    }
+
+    /// For as long as a test runs.
+    pub async fn token(&self, username: &str) -> String {
+        let claim = Claim::parse(username).unwrap();
+        let now = Timestamp::now();
+        let window = Window { not_before: now, not_after: now + SignedDuration::from_mins(59) };
+        let made = make(self.service.as_ref(), claim.kind.as_str(), &claim, TO, window).await;
+        made.unwrap().expose().to_owned()
+    }
+}
+
 fn context(username: &str, to: &str) -> Value {
     match username.split('/').collect::<Vec<_>>()[..] {
         [_, kind, from] => json!({"from": from, "to": to, "user_type": kind}),
@@ -121,7 +159,9 @@ async fn a_service_reads_the_service_of_its_name_and_nothing_else() {
         assert_eq!((status, &body["id"]), (200, &json!("till")), "{username}");
         let permissions = json!({"metadata": false, "get": true, "update": false});
         assert_eq!(body["permissions"], permissions);
-        for path in ["/v1/services/mail", "/v1/services/till-1", "/v1/services", "/v1/credentials", "/v1/services/nothing"] {
+        for path in
+            ["/v1/services/mail", "/v1/services/till-1", "/v1/services", "/v1/credentials", "/v1/services/nothing"]
+        {
             let (status, body) = vouched.get(path, username, &token).await;
             assert_eq!(status, 403, "{path}");
             assert!(body["error"].is_string(), "clients merge this JSON into their result: {body}");
@@ -149,7 +189,8 @@ async fn a_user_lists_and_writes_by_token_and_by_headers_of_its_own() {
         request.header("X-Auth-From", "2/user/Ann@example.com").header("X-Auth-Token", &token)
     };
     let body = json!({"name": "db", "credential_pairs": {"a": "b"}, "enabled": true});
-    let (status, made) = answer(headers(vouched.house.client.post(vouched.house.url("/v1/credentials"))).json(&body)).await;
+    let (status, made) =
+        answer(headers(vouched.house.client.post(vouched.house.url("/v1/credentials"))).json(&body)).await;
     assert_eq!((status, &made["modified_by"]), (200, &json!("Ann@example.com")));
     let (status, listed) = answer(headers(vouched.house.client.get(vouched.house.url("/v1/credentials")))).await;
     assert_eq!((status, listed["credentials"].as_array().map(Vec::len)), (200, Some(1)));
@@ -210,7 +251,11 @@ async fn tokens_that_are_forged_or_wrong_are_refused_without_a_reason() {
         ("of no known sort", "2/robot/till", vouched.token(auth, "2/robot/till").await),
         ("of a version that there is not", "3/service/till", good.clone()),
         ("of a version that is none", "x/service/till", good.clone()),
-        ("of version 1 for a user", "1/user/ann", vouched.encrypt(&vouched.people, context("ann", TO), &window(-3, 7)).await),
+        (
+            "of version 1 for a user",
+            "1/user/ann",
+            vouched.encrypt(&vouched.people, context("ann", TO), &window(-3, 7)).await,
+        ),
         ("over", me, vouched.encrypt(auth, fit(), &window(-9, -1)).await),
         ("not yet", me, vouched.encrypt(auth, fit(), &window(5, 9)).await),
         ("too long", me, vouched.encrypt(auth, fit(), &window(-3, 58)).await),

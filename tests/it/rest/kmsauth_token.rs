@@ -44,7 +44,8 @@ async fn get(strongroom: &Strongroom, client: &Client, path: &str, username: &st
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_of_a_key_file_lets_its_service_in() {
-    let (mut strongroom, file, _dir) = serving("scopedKeys: {east: eastern}, authKeys: [service], userAuthKeys: [user]").await;
+    let (mut strongroom, file, _dir) =
+        serving("scopedKeys: {east: eastern}, authKeys: [service], userAuthKeys: [user]").await;
     let client = strongroom.caller(None);
     let user = made(&file, &["--from", "ann@example.com", "--user-type", "user", "--basic"]);
     let (username, password) = user.split_once(':').expect("user name and password");

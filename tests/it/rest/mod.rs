@@ -1,11 +1,16 @@
 //! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
+mod about;
 mod acl;
 mod bad_input;
+mod blind;
+mod certificates;
 mod generated;
 mod grants;
 mod header_login;
+mod history;
 pub mod house;
+mod jwks;
 mod kmsauth;
 mod kmsauth_token;
 mod matrix;
@@ -18,7 +23,20 @@ use strongroom::api::route::Dialect;
 #[test]
 fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
     let page = include_str!("../../../docs/dialects/confidant.md");
-    let tests = [include_str!("acl.rs"), include_str!("bad_input.rs"), include_str!("grants.rs"), include_str!("header_login.rs"), include_str!("kmsauth.rs"), include_str!("kmsauth_token.rs"), include_str!("matrix.rs"), include_str!("shapes.rs")].concat();
+    let tests = [
+        include_str!("about.rs"),
+        include_str!("bad_input.rs"),
+        include_str!("blind.rs"),
+        include_str!("certificates.rs"),
+        include_str!("grants.rs"),
+        include_str!("header_login.rs"),
+        include_str!("history.rs"),
+        include_str!("jwks.rs"),
+        include_str!("kmsauth.rs"),
+        include_str!("matrix.rs"),
+        include_str!("shapes.rs"),
+    ];
+    let tests = tests.concat();
     for route in Confidant::routes() {
         let start = format!("| `{} {}` |", route.method, route.template);
         let row = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row {start}"));

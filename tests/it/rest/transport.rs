@@ -152,7 +152,7 @@ async fn a_new_certificate_drops_no_connection() {
 
 #[tokio::test]
 async fn slow_and_silent_callers_lose_their_connection() {
-    let house = House::with(Limits { patience: SHORT, idle: SHORT, ..Limits::default() }).await;
+    let house = House::limited(Limits { patience: SHORT, idle: SHORT, ..Limits::default() }).await;
     let begun = Instant::now();
     let mut silent = TcpStream::connect(house.address).await.unwrap();
     let mut byte = [0; 1];
@@ -222,7 +222,7 @@ async fn requests_of_odd_form_are_answered_before_they_hurt() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait_for_their_turn() {
-    let house = House::with(Limits { connections: 1, ..Limits::default() }).await;
+    let house = House::limited(Limits { connections: 1, ..Limits::default() }).await;
     let held = connect(&house, config(&house, None, "http/1.1")).await;
     let mut next = Box::pin(connect(&house, config(&house, None, "http/1.1")));
     assert!(tokio::time::timeout(SHORT, next.as_mut()).await.is_err());
@@ -233,7 +233,7 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
 
 #[tokio::test]
 async fn requests_beyond_the_limit_are_told_to_come_again() {
-    let house = House::with(Limits { requests: 1, ..Limits::default() }).await;
+    let house = House::limited(Limits { requests: 1, ..Limits::default() }).await;
     let mut held = half_sent(&house).await;
     let busy = house.ops(Method::GET, "/v1/services").send().await.unwrap();
     assert_eq!((busy.status().as_u16(), busy.headers()["retry-after"].to_str().unwrap()), (503, "1"));
@@ -278,7 +278,7 @@ async fn a_shutdown_lets_running_requests_end_and_takes_no_new_ones() {
 
 #[tokio::test]
 async fn a_shutdown_does_not_wait_forever() {
-    let house = House::with(Limits { drain: SHORT, ..Limits::default() }).await;
+    let house = House::limited(Limits { drain: SHORT, ..Limits::default() }).await;
     let mut stuck = half_sent(&house).await;
     house.shutdown.cancel();
     tokio::time::timeout(SOON, house.server).await.expect("it ends").unwrap();
@@ -287,7 +287,7 @@ async fn a_shutdown_does_not_wait_forever() {
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_ended_and_writes_nothing() {
-    let house = House::with(Limits { request: SHORT, ..Limits::default() }).await;
+    let house = House::limited(Limits { request: SHORT, ..Limits::default() }).await;
     let mut slow = half_sent(&house).await;
     assert!(until_closed(&mut slow).await.unwrap().starts_with("HTTP/1.1 503"));
     assert_eq!(answer(house.ops(Method::GET, "/v1/credentials")).await.1["credentials"], json!([]));

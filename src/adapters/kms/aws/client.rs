@@ -51,7 +51,9 @@ pub async fn shared(region: Option<String>) -> Result<SdkConfig> {
     let shared = loader.load().await;
     if shared.region().is_none() {
         // The instance may be asked for it, and may not answer yet.
-        return Err(later("no region is known; set one (--kms-region, or region of confidant.kmsauth), or name the key by its ARN"));
+        return Err(later(
+            "no region is known; set one (--kms-region, or region of confidant.kmsauth), or name the key by its ARN",
+        ));
     }
     Ok(shared)
 }

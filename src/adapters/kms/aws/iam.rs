@@ -100,8 +100,10 @@ impl IamRoles {
         let uri = format!("{endpoint}/");
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
-        let (instructions, _) = sign(signable.map_err(Error::internal)?, &params).map_err(Error::internal)?.into_parts();
-        let mut request = http::Request::post(&uri).header(headers[0].0, headers[0].1).body(body).map_err(Error::internal)?;
+        let (instructions, _) =
+            sign(signable.map_err(Error::internal)?, &params).map_err(Error::internal)?.into_parts();
+        let mut request =
+            http::Request::post(&uri).header(headers[0].0, headers[0].1).body(body).map_err(Error::internal)?;
         instructions.apply_to_request_http1x(&mut request);
         reqwest::Request::try_from(request).map_err(Error::internal)
     }
@@ -132,7 +134,8 @@ async fn text(mut answered: reqwest::Response) -> Result<String> {
 
 /// What IAM takes for a role's name; any other has no role, and need not be asked for.
 fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte))
 }
 
 /// Every text of an element of this name, in their order.
@@ -193,9 +196,14 @@ mod tests {
 
     #[test]
     fn only_what_can_be_a_roles_name_is_asked_for() {
-        for (name, expected) in
-            [("till", true), ("a+b=c,d.e@f-g_h", true), ("", false), ("a/b", false), ("two words", false), ("\u{fc}", false)]
-        {
+        for (name, expected) in [
+            ("till", true),
+            ("a+b=c,d.e@f-g_h", true),
+            ("", false),
+            ("a/b", false),
+            ("two words", false),
+            ("\u{fc}", false),
+        ] {
             assert_eq!(is_name(name), expected, "{name}");
         }
         assert!(!is_name(&"x".repeat(65)));

@@ -39,3 +39,53 @@ pub(super) async fn many_records_are_found_at_once(store: Arc<dyn Adapter>) {
     assert_eq!(found(&*store, Key::Ids(&[])).await, []);
     assert!(store.find(Class::Client, Key::Ids(&all)).await.unwrap().is_empty());
 }
+
+fn numbers(rows: &[RevisionRow]) -> Vec<(RecordId, u64)> {
+    rows.iter().map(|row| (row.id, row.stamp.number.0)).collect()
+}
+
+pub(super) async fn revisions_of_a_record_come_in_their_order(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    for number in 0..4 {
+        store.append(revision(Class::Credential, 1, "/a", number)).await.unwrap();
+        store.append(revision(Class::Credential, 2, "/b", number)).await.unwrap();
+    }
+    let of = async |from: u64, limit: usize| store.revisions(id(1), Revision(from), limit).await.unwrap();
+    let all = of(1, 99).await;
+    assert_eq!(numbers(&all), [1, 2, 3, 4].map(|number| (id(1), number)));
+    assert_eq!(all[1].sealed, sealed("/a 1"));
+    assert_eq!(all[1].stamp, revision(Class::Credential, 1, "/a", 1).row.stamp);
+    assert_eq!(numbers(&of(2, 2).await), [(id(1), 2), (id(1), 3)]);
+    assert_eq!(numbers(&of(0, 1).await), [(id(1), 1)]);
+    assert_eq!(of(5, 9).await, []);
+    assert_eq!(of(u64::MAX, usize::MAX).await, []);
+    assert_eq!(store.revisions(id(9), Revision(1), 9).await.unwrap(), []);
+}
+
+pub(super) async fn revisions_of_a_class_come_by_age(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    // The time of a revision is its number here, so those of one number are of one moment.
+    for (number, name, revisions) in [(1, "/a", 3), (2, "/b", 1), (3, "/c", 2)] {
+        for expected in 0..revisions {
+            store.append(revision(Class::Credential, number, name, expected)).await.unwrap();
+        }
+    }
+    store.append(revision(Class::Service, 4, "/a", 0)).await.unwrap();
+    store.append(first(5, "/gone")).await.unwrap();
+    store.release(&[id(5)], release(0)).await.unwrap();
+    let of = async |which, after, limit| store.newest(Class::Credential, which, after, limit).await.unwrap();
+    let by_age = [(1, 3), (3, 2), (1, 2), (3, 1), (2, 1), (1, 1)].map(|(record, number)| (id(record), number));
+    let all = of(Which::All, None, 99).await;
+    assert_eq!(numbers(&all), by_age);
+    assert_eq!(all[0].sealed, sealed("/a 2"));
+    assert_eq!(numbers(&of(Which::Current, None, usize::MAX).await), [(id(1), 3), (id(3), 2), (id(2), 1)]);
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = of(Which::All, after, 2).await;
+        let Some(last) = page.last() else { break };
+        after = Some(Age { at: last.stamp.at, id: last.id, number: last.stamp.number });
+        paged.extend(numbers(&page));
+    }
+    assert_eq!(paged, by_age);
+    assert_eq!(of(Which::All, None, 0).await, []);
+}

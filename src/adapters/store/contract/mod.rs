@@ -33,7 +33,8 @@ use crate::app::keyring::Keyring;
 use crate::app::keyring::tests::keyring_of;
 use crate::app::ledger::{Ledger, toggle};
 use crate::app::ports::{
-    Alias, AliasKind, Append, Change, Fence, Key, KeyTable, Mac, Row, Sealed, Store, WrappedKey, Write,
+    Age, Alias, AliasKind, Append, Change, Fence, Key, KeyTable, Mac, RevisionRow, Row, Sealed, Store, Which,
+    WrappedKey, Write,
 };
 use crate::domain::name::{RecordId, Revision, StoreId, Tenant, VersionId};
 use crate::domain::record::{Class, Head, Origin, Owner, Release, Stamp};
@@ -99,6 +100,8 @@ contract![
     purging_forgets_what_is_due,
     lists_are_ordered_and_paged_by_lower_cased_name,
     many_records_are_found_at_once,
+    revisions_of_a_record_come_in_their_order,
+    revisions_of_a_class_come_by_age,
     of_concurrent_appends_exactly_the_acknowledged_are_there,
     of_two_first_starts_one_wins,
     the_ledger_counts_marks_and_chains_what_is_written,
