@@ -183,7 +183,7 @@ fn private_key(entry: &Entry<Credential>) -> Option<SecretText> {
     entry.body.readable().find(|field| field.name == "private_key").map(|field| field.value.clone())
 }
 
-/// Whether a program asks, as far as that can be told: Confidant takes whoever shows a token for one, users included.
+/// Whether a program asks, and not a person.
 fn is_service(actor: &Actor) -> bool {
     !matches!(actor.standing, Standing::Principal { kind: PrincipalKind::User, .. })
 }

@@ -123,13 +123,13 @@ impl Rule {
     }
 }
 
-/// Where credentials of Confidant are.
-const CONFIDANT: &str = "/confidant/";
+/// Where credentials of Confidant are, and blind ones.
+const CONFIDANT: [&str; 2] = ["/confidant/", "/blind/"];
 
 /// The names by which people know it.
 fn known_as<'a>(target: &Target<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
     let is_path = matches!(target.resource, Resource::Record(Class::Credential | Class::BlindCredential));
-    let id = target.name.strip_prefix(CONFIDANT).filter(|_| is_path);
+    let id = CONFIDANT.iter().find_map(|folder| target.name.strip_prefix(folder)).filter(|_| is_path);
     iter::once(target.name).chain(id)
 }
 
