@@ -9,6 +9,7 @@ mod history;
 pub mod house;
 mod jwks;
 mod matrix;
+mod openssl;
 mod shapes;
 mod transport;
 
