@@ -196,7 +196,10 @@ impl Records {
 
     /// By name, even if it is released: what a resource may reclaim.
     pub async fn find_released<B: Body>(&self, name: &str) -> Result<Option<Entry<B>>> {
-        let key = Key::Names(&[name]);
+        self.find_even_released(Key::Names(&[name])).await
+    }
+
+    pub(super) async fn find_even_released<B: Body>(&self, key: Key<'_>) -> Result<Option<Entry<B>>> {
         match self.store.find(B::CLASS, key).await?.pop() {
             Some(row) => Ok(Some(self.open(&row).await?).filter(|entry| answers(&key, entry))),
             None => Ok(None),

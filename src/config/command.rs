@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use jiff::SignedDuration;
+
+use super::settings::duration;
 use super::{Given, KmsKey, Refused};
+use crate::domain::actor::PrincipalKind;
 
 /// Credentials for everything that runs on, beside and outside a Kubernetes cluster.
 #[derive(Debug, Parser)]
@@ -26,6 +30,11 @@ pub enum Command {
     Client {
         #[command(subcommand)]
         command: ClientCommand,
+    },
+    /// Bring back credentials that were archived over REST
+    Archive {
+        #[command(subcommand)]
+        command: ArchiveCommand,
     },
     /// Look at the record of every read, write and denial
     Audit {
@@ -72,6 +81,21 @@ this once for each of them."
         #[command(flatten)]
         given: Given,
     },
+    /// Make a kmsauth token, as Confidant's clients do, with a key that the settings name
+    #[command(
+        after_help = "A token says who its caller is and for how long: whoever may use the key vouches for that. The \
+keys stand in the part confidant.kmsauth of the file that --config names, which is the server's own: a key file \
+(keyFile), or keys in AWS KMS, which takes AWS credentials with kms:Encrypt.\n\nExamples:\n  \
+strongroom kmsauth-token --config strongroom.yaml --from till\n  \
+curl --user \"$(strongroom kmsauth-token --config strongroom.yaml --from till --basic)\" \
+https://strongroom.example/v1/services/till"
+    )]
+    KmsauthToken {
+        #[command(flatten)]
+        wish: TokenWish,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails
@@ -105,6 +129,39 @@ impl NextRoot {
     }
 }
 
+/// What a token is to say.
+#[derive(Debug, Args)]
+pub struct TokenWish {
+    /// The caller's name; a service reads the Confidant service of the same name
+    #[arg(long, value_name = "NAME")]
+    pub from: String,
+    /// The server's name [default: confidant.kmsauth.context]
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<String>,
+    /// What the caller is: service or user
+    #[arg(long, value_name = "SORT", default_value = "service", value_parser = sort)]
+    pub user_type: PrincipalKind,
+    /// How long it counts from now on; at most confidant.kmsauth.maxLifetime
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    lifetime: String,
+    /// Which of the keys makes it [default: the first for this sort of caller]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Print user name and password with a colon between them, as curl --user takes them
+    #[arg(long)]
+    pub basic: bool,
+}
+
+impl TokenWish {
+    pub fn lifetime(&self) -> Result<SignedDuration, Refused> {
+        duration("--lifetime", &self.lifetime, "10m, of 1s or more", |lasts| *lasts >= SignedDuration::from_secs(1))
+    }
+}
+
+fn sort(text: &str) -> Result<PrincipalKind, String> {
+    PrincipalKind::parse(text).ok_or_else(|| "there are service and user".to_owned())
+}
+
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
     /// Make one, print its password once, and never again
@@ -114,6 +171,19 @@ pub enum ClientCommand {
         /// It may do everything over REST, not only read the service of its own name
         #[arg(long)]
         admin: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Print id, time of archiving and name of each
+    List(Given),
+    /// Make one readable again, with its history and as another revision; also while a server runs
+    Restore {
+        /// As `strongroom archive list` prints it
+        id: String,
         #[command(flatten)]
         given: Given,
     },

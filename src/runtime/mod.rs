@@ -2,6 +2,7 @@
 
 mod accept;
 mod anchor;
+mod archive;
 mod audit;
 mod backup;
 mod check;
@@ -10,6 +11,8 @@ mod database;
 mod dialects;
 pub mod foundation;
 mod journal;
+mod kmsauth;
+mod kmsauth_token;
 mod kubernetes;
 mod leadership;
 mod memory;
@@ -24,7 +27,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::config::{ArchiveCommand, Cli, ClientCommand, Command, Given, LogFormat, Settings};
 use crate::domain;
 use crate::telemetry;
 
@@ -49,12 +52,15 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Archive { command: ArchiveCommand::List(given) } => archive::list(&settle(given)?),
+        Command::Archive { command: ArchiveCommand::Restore { id, given } } => archive::restore(&settle(given)?, &id),
         Command::Audit { command } => audit::run(command),
         Command::Rekey { to, retire_other_roots, given } => rekey::run(&settle(given)?, &to, retire_other_roots),
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),
         Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
         Command::AcceptRollback { yes, given } => accept::run(&settle(given)?, yes),
         Command::Check(given) => check::run(given),
+        Command::KmsauthToken { wish, given } => kmsauth_token::run(&settle(given)?, &wish),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());
             Ok(ExitCode::SUCCESS)

@@ -131,14 +131,14 @@ impl Credentials {
             origin: Origin::Rest,
             retain_for: SignedDuration::ZERO,
         };
-        match self.archived(&path).await? {
+        match self.archived_at(&path).await? {
             // Its place is the only one that a resource looks at: it goes on where it was.
             Some(archived) => self.records.revise(actor, &archived, body).await,
             None => self.records.create(actor, id, new, body).await,
         }
     }
 
-    async fn archived(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
+    async fn archived_at(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
         if path.as_resource().is_none() {
             return Ok(None);
         }
