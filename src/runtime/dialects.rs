@@ -47,3 +47,47 @@ fn header_login(given: Given) -> HeaderLogin {
     let Given { user, email, addresses, certificates } = given;
     HeaderLogin { user, email, addresses, certificates }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::{Cli, Command};
+    use crate::domain::token::KeySource;
+
+    fn settings(file: &Path) -> Settings {
+        let line = ["strongroom", "serve", "--config", file.to_str().unwrap()];
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Serve(given) => given.settle(std::iter::empty()).unwrap(),
+            _ => unreachable!("serve was asked for"),
+        }
+    }
+
+    #[test]
+    fn a_key_that_signs_no_tokens_is_refused_by_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let [config, pem] = ["config.yaml", "jwt.pem"].map(|name| dir.path().join(name));
+        let keys = format!("{{k: {{file: {}}}}}", pem.display());
+        let text = format!("confidant: {{jwt: {{environments: {{test: {{active: k, keys: {keys}}}}}}}}}\n");
+        fs::write(&config, text).unwrap();
+        let settings = settings(&config);
+        let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().serialize_pem();
+        for bad in [None, Some(""), Some("no key"), Some(p384.as_str())] {
+            if let Some(bad) = bad {
+                fs::write(&pem, bad).unwrap();
+            }
+            let refused = rules(&settings).unwrap_err().to_string();
+            assert!(
+                refused.contains("confidant.jwt.environments.test.keys.k: ") && refused.contains("jwt.pem"),
+                "{refused}"
+            );
+        }
+        let good = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+        fs::write(&pem, &good).unwrap();
+        let keys = &rules(&settings).unwrap().tokens.environments["test"].keys;
+        assert_eq!(keys["k"], KeySource::Given(SecretText::new(good)));
+    }
+}

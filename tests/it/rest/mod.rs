@@ -14,6 +14,7 @@ mod jwks;
 mod kmsauth;
 mod kmsauth_token;
 mod matrix;
+mod openssl;
 mod shapes;
 mod transport;
 
