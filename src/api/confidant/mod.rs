@@ -5,6 +5,7 @@ mod blind_credentials;
 mod credentials;
 mod error;
 mod page;
+mod schema;
 mod services;
 pub mod settings;
 mod wire;
@@ -36,6 +37,7 @@ const SERVICE: Resource = Resource::Record(Class::Service);
 const BLIND: Resource = Resource::Record(Class::BlindCredential);
 
 static ROUTES: &[Route<Confidant>] = &[
+    open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
     open(Method::GET, "/healthcheck", |_| Box::pin(async { route::response(StatusCode::OK, &[error::POLICY], "") })),
     open(Method::GET, "/v1/value_generator", |request| Box::pin(about::value(request))),
     known(Method::GET, "/v1/client_config", Get, Resource::Session, |call| run(call, about::client_config)),
