@@ -18,7 +18,7 @@ use crate::domain::service::Service;
 use crate::domain::{Error, Result};
 
 /// A class of record.
-pub trait Body: Sized + Send + Sync {
+pub trait Body: Sized + Send + Sync + 'static {
     const CLASS: Class;
     /// Everything but the secret fields.
     type Words: Serialize + DeserializeOwned;
@@ -26,8 +26,16 @@ pub trait Body: Sized + Send + Sync {
     fn split(&self) -> (Self::Words, Material);
     fn join(words: Self::Words, fields: Material) -> Result<Self>;
 
+    /// About how many bytes it takes.
+    fn size(&self) -> usize;
+
     fn aliases(&self) -> Vec<Alias> {
         Vec::new()
+    }
+
+    /// Without what no reader needs: for those that are held for long.
+    fn trimmed(self) -> Self {
+        self
     }
 
     fn links(&self) -> Vec<RecordId> {
@@ -140,6 +148,13 @@ impl Body for Credential {
         Ok(Self { title, kind, about, generated, rotated_at, not_after, authority, material })
     }
 
+    fn size(&self) -> usize {
+        let about = &self.about;
+        let words = [&about.documentation, &about.metadata].into_iter().flatten().map(String::len).sum::<usize>();
+        let fields = self.material.fields().iter().map(|field| 64 + field.name.len() + field.value.expose().len());
+        self.title.len() + words + about.tags.len() * 64 + fields.sum::<usize>()
+    }
+
     fn aliases(&self) -> Vec<Alias> {
         vec![Alias { kind: AliasKind::Title, value: self.title.clone() }]
     }
@@ -157,6 +172,10 @@ impl Body for Service {
         Ok(words)
     }
 
+    fn size(&self) -> usize {
+        (self.credentials.len() + self.blind_credentials.len()) * 16 + self.clients.len() * 64
+    }
+
     fn links(&self) -> Vec<RecordId> {
         self.credentials.iter().chain(&self.blind_credentials).copied().collect()
     }
@@ -172,6 +191,10 @@ impl Body for BlindCredential {
 
     fn join(words: BlindCredential, _: Material) -> Result<Self> {
         Ok(words)
+    }
+
+    fn size(&self) -> usize {
+        self.envelope.pairs.len() + self.envelope.data_key.len() + self.keys.len() * 64
     }
 
     fn aliases(&self) -> Vec<Alias> {
@@ -194,6 +217,8 @@ enum ProofWords {
 }
 
 const PASSWORD_HASH: &str = "password_hash";
+/// Without its keys.
+const OF_A_CLIENT: usize = 4096;
 
 impl Body for Client {
     const CLASS: Class = Class::Client;
@@ -224,6 +249,15 @@ impl Body for Client {
             }
         };
         Ok(Self { state: words.state, admin: words.admin, proof, retired: words.retired })
+    }
+
+    fn size(&self) -> usize {
+        OF_A_CLIENT
+    }
+
+    fn trimmed(mut self) -> Self {
+        self.forget_keys();
+        self
     }
 
     fn aliases(&self) -> Vec<Alias> {

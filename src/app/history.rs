@@ -113,6 +113,25 @@ impl Records {
         Ok(found)
     }
 
+    /// Records of the class that are released. Reads all heads, and opens only these.
+    pub async fn released<B: Body>(&self) -> Result<Vec<Entry<B>>> {
+        let mut snapshot = self.store.snapshot().await?;
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let heads = snapshot.heads(after, PAGE).await?;
+            let Some(last) = heads.last() else { return Ok(found) };
+            after = Some(last.head.id);
+            let ids: Vec<_> = heads
+                .iter()
+                .filter(|row| row.head.class == B::CLASS && row.head.released.is_some())
+                .map(|row| row.head.id)
+                .collect();
+            for row in &self.store.find(B::CLASS, Key::Ids(&ids)).await? {
+                found.push(self.open(row).await?);
+            }
+        }
+    }
+
     /// Out of sight for everybody and kept without end. Refused if it was written since `entry` was read.
     pub async fn archive<B: Body>(&self, actor: &Actor, entry: &Entry<B>) -> Result<()> {
         let stale = || Conflict::Stale { what: format!("{} {}", B::CLASS.singular(), entry.head.name) };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::app::ports::{Key, Keymaker};
 use crate::app::records::Records;
-use crate::domain::authority::{self, CertificateRequest, Issuer};
+use crate::domain::authority::{self, CertificateRequest, Issuer, Policy, PublicKey};
 use crate::domain::credential::{Credential, Generate, Material, generate};
 use crate::domain::name::{Path, Tenant};
 use crate::domain::record::Entry;
@@ -23,6 +23,13 @@ pub struct Making {
 pub struct Made {
     pub material: Material,
     pub not_after: Option<Timestamp>,
+}
+
+/// A certificate that is the caller's and not kept.
+pub struct Issued {
+    /// Fields of kind Certificate, without `private_key` where the key is the caller's own.
+    pub material: Material,
+    pub serial: [u8; 20],
 }
 
 impl Making {
@@ -53,6 +60,26 @@ impl Making {
             authority::plan(request, facts.as_ref().zip(policy), self.records.now(), self.records.entropy.as_ref())?;
         let material = self.keymaker.certificate(&plan, issuer.as_ref().map(|entry| &entry.body.material)).await?;
         Ok(Made { material, not_after: Some(plan.not_after) })
+    }
+
+    /// Signed by an authority that was found and may be asked: for the key that is given, or for a new one. Begins at
+    /// the `now` by which the request was cut to the authority's end.
+    pub async fn issue(
+        &self,
+        request: &CertificateRequest,
+        key: Option<&PublicKey>,
+        issuer: &Entry<Credential>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Issued> {
+        let own = &issuer.body.material;
+        let facts = self.facts(own)?;
+        let plan = authority::plan(request, Some((&facts, policy)), now, self.records.entropy.as_ref())?;
+        let material = match key {
+            Some(key) => self.keymaker.countersign(&plan, key, own).await?,
+            None => self.keymaker.certificate(&plan, Some(own)).await?,
+        };
+        Ok(Issued { material, serial: plan.serial })
     }
 
     /// An authority elsewhere and one that does not exist give the same answer.

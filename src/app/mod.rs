@@ -9,14 +9,17 @@ pub mod backup;
 pub mod blind_credentials;
 pub mod body;
 pub mod callers;
+pub mod certificates;
 pub mod clients;
 pub mod credentials;
 pub mod custody;
 pub mod elsewhere;
 pub mod history;
+pub mod jwks;
 pub mod keyring;
 pub mod ledger;
 pub mod making;
+pub mod opened;
 pub mod own;
 pub mod password;
 pub mod ports;
@@ -37,9 +40,11 @@ use crate::app::access::Access;
 use crate::app::audit::Note;
 use crate::app::blind_credentials::BlindCredentials;
 use crate::app::callers::Callers;
+use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
+use crate::app::jwks::Tokens;
 use crate::app::keyring::Keyring;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
@@ -80,7 +85,9 @@ pub struct App {
     pub services: Services,
     pub clients: Clients,
     pub callers: Callers,
+    pub certificates: Certificates,
     pub own: OwnCertificates,
+    pub tokens: Tokens,
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
@@ -102,10 +109,16 @@ impl App {
             },
             blind_credentials: BlindCredentials { records: known, access: allowed, mapping: mapping.clone() },
             services: Services { records: records.clone(), access: access.clone(), mapping },
-            access,
+            certificates: Certificates {
+                access: access.clone(),
+                making: making.clone(),
+                authorities: parts.rules.authorities,
+            },
             callers: Callers::new(records.clone()),
             clients: Clients { records: records.clone(), making: making.clone() },
+            tokens: Tokens::new(access.clone(), records.clone(), making.keymaker.clone(), parts.rules.tokens),
             own: OwnCertificates { making },
+            access,
             records,
             identify: parts.identify,
         }

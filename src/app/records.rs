@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, watch};
 use crate::app::audit::{Audit, Event, Note};
 use crate::app::body::{self, Body};
 use crate::app::keyring::Keyring;
+use crate::app::opened::Opened;
 use crate::app::ports::{Append, Change, Clock, Fence, Journal, Key, Row, Store, Write};
 use crate::app::step::step;
 use crate::domain::actor::Actor;
@@ -40,6 +41,7 @@ pub struct Records {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) audit: Audit,
+    pub(super) opened: Opened,
     fence: AtomicU64,
     deposed: watch::Sender<bool>,
     changes: broadcast::Sender<Changed>,
@@ -63,7 +65,8 @@ impl Records {
     ) -> Self {
         let audit = Audit { journal, clock: clock.clone() };
         let (fence, deposed) = (AtomicU64::new(FOLLOWER), watch::Sender::new(false));
-        Self { store, keyring, clock, entropy, audit, fence, deposed, changes: broadcast::channel(CHANGES_KEPT).0 }
+        let (opened, changes) = (Opened::default(), broadcast::channel(CHANGES_KEPT).0);
+        Self { store, keyring, clock, entropy, audit, opened, fence, deposed, changes }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -142,7 +145,7 @@ impl Records {
         Err(Error::KeyReplaced)
     }
 
-    async fn open<B: Body>(&self, row: &Row) -> Result<Entry<B>> {
+    pub(super) async fn open<B: Body>(&self, row: &Row) -> Result<Entry<B>> {
         let plain = match self.keyring.open_row(row) {
             Err(Error::KeyReplaced) => {
                 self.keyring.reload().await?;
@@ -155,29 +158,36 @@ impl Records {
 
     /// Records that are not released. Rows that were read before their key was retired are read again.
     pub async fn find<B: Body>(&self, key: Key<'_>) -> Result<Vec<Entry<B>>> {
-        let mut again = false;
-        loop {
-            match self.find_once(key).await {
-                Err(Error::KeyReplaced) if !again => again = true,
-                Err(Error::KeyReplaced) => return Err(unknown_key()),
-                found => return found,
-            }
+        match self.find_once(key).await {
+            Err(Error::KeyReplaced) => self.find_once(key).await.map_err(for_good),
+            found => found,
         }
     }
 
     async fn find_once<B: Body>(&self, key: Key<'_>) -> Result<Vec<Entry<B>>> {
-        let rows = self.store.find(B::CLASS, key).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in rows.iter().filter(|row| row.head.released.is_none()) {
+        let mut found = Vec::new();
+        for row in &self.rows(B::CLASS, key).await? {
             let entry = self.open::<B>(row).await?;
-            // The index by which it was found is not sealed; what it stands for is.
-            if answers(&key, &entry) {
+            if self.is_answer(&key, &entry) {
                 found.push(entry);
-            } else {
-                tracing::error!(name = %entry.head.name, "an index of the store is damaged: it led to a wrong record");
             }
         }
         Ok(found)
+    }
+
+    pub(super) async fn rows(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
+        let mut rows = self.store.find(class, key).await?;
+        rows.retain(|row| row.head.released.is_none());
+        Ok(rows)
+    }
+
+    /// The index by which it was found is not sealed; what it stands for is.
+    pub(super) fn is_answer<B: Body>(&self, key: &Key<'_>, entry: &Entry<B>) -> bool {
+        let is_answer = answers(key, entry);
+        if !is_answer {
+            tracing::error!(name = %entry.head.name, "an index of the store is damaged: it led to a wrong record");
+        }
+        is_answer
     }
 
     pub async fn find_one<B: Body>(&self, key: Key<'_>) -> Result<Option<Entry<B>>> {
@@ -186,7 +196,10 @@ impl Records {
 
     /// By name, even if it is released: what a resource may reclaim.
     pub async fn find_released<B: Body>(&self, name: &str) -> Result<Option<Entry<B>>> {
-        let key = Key::Names(&[name]);
+        self.find_even_released(Key::Names(&[name])).await
+    }
+
+    pub(super) async fn find_even_released<B: Body>(&self, key: Key<'_>) -> Result<Option<Entry<B>>> {
         match self.store.find(B::CLASS, key).await?.pop() {
             Some(row) => Ok(Some(self.open(&row).await?).filter(|entry| answers(&key, entry))),
             None => Ok(None),
@@ -381,13 +394,18 @@ impl Records {
 }
 
 /// Read again with the keys of the moment, and still not to be opened.
-fn unknown_key() -> Error {
-    let detail = "it names a data key that is not there".into();
-    Error::Damaged { what: "a record of the store".into(), detail }
+pub(super) fn for_good(error: Error) -> Error {
+    match error {
+        Error::KeyReplaced => {
+            let detail = "it names a data key that is not there".into();
+            Error::Damaged { what: "a record of the store".into(), detail }
+        }
+        error => error,
+    }
 }
 
 /// Whether a record is what was looked for, by its own sealed words.
-fn answers<B: Body>(key: &Key<'_>, entry: &Entry<B>) -> bool {
+pub(super) fn answers<B: Body>(key: &Key<'_>, entry: &Entry<B>) -> bool {
     match key {
         Key::Ids(ids) => ids.contains(&entry.head.id),
         Key::Names(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&entry.head.name)),

@@ -27,6 +27,11 @@ pub enum Command {
         #[command(subcommand)]
         command: ClientCommand,
     },
+    /// Bring back credentials that were archived over REST
+    Archive {
+        #[command(subcommand)]
+        command: ArchiveCommand,
+    },
     /// Look at the record of every read, write and denial
     Audit {
         #[command(subcommand)]
@@ -114,6 +119,19 @@ pub enum ClientCommand {
         /// It may do everything over REST, not only read the service of its own name
         #[arg(long)]
         admin: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArchiveCommand {
+    /// Print id, time of archiving and name of each
+    List(Given),
+    /// Make one readable again, with its history and as another revision; also while a server runs
+    Restore {
+        /// As `strongroom archive list` prints it
+        id: String,
         #[command(flatten)]
         given: Given,
     },

@@ -17,5 +17,6 @@ pub mod record;
 pub mod rules;
 pub mod secret;
 pub mod service;
+pub mod token;
 
 pub use error::{Conflict, Error, Result, Violation};

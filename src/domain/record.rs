@@ -125,6 +125,12 @@ pub struct Entry<B> {
     pub body: B,
 }
 
+impl<B> Entry<B> {
+    pub fn map<T>(self, body: impl FnOnce(B) -> T) -> Entry<T> {
+        Entry { head: self.head, stamp: self.stamp, body: body(self.body) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,28 @@
 //! The dialects as the settings want them.
 
+use std::fs;
+use std::path::PathBuf;
+
+use crate::adapters::pki::Workshop;
 use crate::api::Dialects;
 use crate::api::confidant::Confidant;
 use crate::api::confidant::settings::{Maintenance, Settings as Dialect};
+use crate::app::ports::SignTokens;
 use crate::config::Settings;
+use crate::domain::rules::Rules;
+use crate::domain::secret::SecretText;
+
+/// How this installation wants its use cases, with the keys that the settings name.
+pub fn rules(settings: &Settings) -> anyhow::Result<Rules> {
+    let workshop = Workshop::new();
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path).map(SecretText::new).map_err(|error| error.to_string())?;
+        workshop.verification_key(&text).map_err(|error| error.to_string())?;
+        Ok(text)
+    };
+    let tokens = settings.confidant.jwt.issuance(read)?;
+    Ok(Rules { tokens, ..settings.confidant.rules() })
+}
 
 pub fn dialects(settings: &Settings) -> Dialects {
     let given = &settings.confidant;

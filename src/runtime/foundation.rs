@@ -17,6 +17,7 @@ use crate::config::Settings;
 use crate::domain::rules::Rules;
 use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
+use crate::runtime::dialects;
 use crate::runtime::journal::{Journaling, Kept};
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::told;
@@ -64,7 +65,7 @@ impl Ground {
             anchor::tell_if_new(&found, settings, !is_new);
         }
         let witness = anchor::begin(settings, &store, &keyring, upkeep).await?;
-        Ok(Self { store, keyring, witness, clock, entropy, rules: settings.confidant.rules() })
+        Ok(Self { store, keyring, witness, clock, entropy, rules: dialects::rules(settings)? })
     }
 
     /// Makes nothing: for looking at what is there.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod anchor;
+mod archive;
 mod audit;
 mod backup;
 mod check;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::config::{ArchiveCommand, Cli, ClientCommand, Command, Given, LogFormat, Settings};
 use crate::domain;
 use crate::telemetry;
 
@@ -49,6 +50,8 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Client { command: ClientCommand::Create { name, admin, given } } => {
             client::create(&settle(given)?, &name, admin)
         }
+        Command::Archive { command: ArchiveCommand::List(given) } => archive::list(&settle(given)?),
+        Command::Archive { command: ArchiveCommand::Restore { id, given } } => archive::restore(&settle(given)?, &id),
         Command::Audit { command } => audit::run(command),
         Command::Rekey { to, retire_other_roots, given } => rekey::run(&settle(given)?, &to, retire_other_roots),
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::app::App;
@@ -125,7 +126,7 @@ async fn ask_for_all(data: &Path, values: &Values, in_log: bool) -> Option<Serve
     });
     for (id, revisions) in values {
         let entry = match listed.as_mut().and_then(|listed| listed.remove(id)) {
-            Some(entry) => Ok(entry),
+            Some(entry) => Ok(Arc::new(entry)),
             None => app.credentials.view(&admin(), *id, true).await.map(|view| view.entry),
         };
         match entry {

@@ -117,3 +117,47 @@ fn check_says_line_by_line_what_is_wrong() {
     );
     assert!(!data.exists(), "check makes nothing");
 }
+
+#[tokio::test]
+async fn what_was_archived_is_listed_and_brought_back() {
+    let mut strongroom = Strongroom::new(None);
+    strongroom.start().await;
+    let password = strongroom.create_client("ops", true);
+    let send = async |method: reqwest::Method, path: &str, body: Value| {
+        let request = strongroom.caller(None).request(method, strongroom.url(path)).basic_auth("ops", Some(&password));
+        let answer = request.json(&body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    let archive = |arguments: &[&str]| {
+        let mut command = binary();
+        command.arg("archive").args(arguments).args(["--data-dir", &strongroom.data.display().to_string()]);
+        command.output().expect("the binary")
+    };
+    let (post, put, get) = (reqwest::Method::POST, reqwest::Method::PUT, reqwest::Method::GET);
+    let body = json!({"name": "mail", "credential_pairs": {"k": "v"}, "enabled": false});
+    let (_, made) = send(post.clone(), "/v1/credentials", body).await;
+    let id = made["id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/credentials/{id}");
+    assert_eq!(send(post.clone(), &format!("{path}/archive"), json!({"force": true})).await.0, 200);
+    assert_eq!(send(get.clone(), &path, json!({})).await.0, 404);
+
+    let listed = archive(&["list"]);
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.status.success() && text.starts_with(&id) && text.trim().ends_with(" mail"), "{text}");
+    let (_, other) = send(post, "/v1/credentials", json!({"name": "mail", "credential_pairs": {"k": "w"}})).await;
+    let taken = archive(&["restore", &id]);
+    assert!(!taken.status.success() && said(&taken).contains(other["id"].as_str().expect("an id")), "{}", said(&taken));
+    let rename = format!("/v1/credentials/{}", other["id"].as_str().expect("an id"));
+    assert_eq!(send(put, &rename, json!({"name": "post"})).await.0, 200);
+    let restored = archive(&["restore", &id]);
+    assert!(restored.status.success(), "{}", said(&restored));
+    let (status, read) = send(get.clone(), &path, json!({})).await;
+    assert_eq!((status, &read["credential_pairs"], &read["revision"]), (200, &json!({"k": "v"}), &json!(2)));
+    let (_, history) = send(get, &format!("/v1/archive/credentials/{id}"), json!({})).await;
+    assert_eq!(history["revisions"].as_array().expect("a list").len(), 2);
+    for wrong in ["x", &"0".repeat(32), &id] {
+        let refused = archive(&["restore", wrong]);
+        assert!(!refused.status.success() && said(&refused).contains(wrong), "{}", said(&refused));
+    }
+    assert!(archive(&["list"]).stdout.is_empty());
+}

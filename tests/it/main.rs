@@ -17,6 +17,7 @@ mod key_file;
 mod kms;
 mod leader;
 mod memory;
+mod opened;
 mod peers;
 mod postgres;
 mod process;

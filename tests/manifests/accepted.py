@@ -64,13 +64,14 @@ def the_chart_is_accepted(name, text, namespace):
     # The server knows no ServiceMonitor; tests/manifests/rendered holds that one. Pods come below.
     objects = dry_run(without(text, "ServiceMonitor", "Pod"))
     by_kind = {o["kind"]: o for o in objects}
-    template = (by_kind.get("StatefulSet") or by_kind["Deployment"])["spec"]["template"]
+    workload = (by_kind.get("StatefulSet") or by_kind["Deployment"])["spec"]
+    template = workload["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "strongroom-0", "namespace": namespace, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
     pod["spec"]["serviceAccountName"] = "default"
     pod["spec"].pop("serviceAccount", None)
     volumes = pod["spec"].setdefault("volumes", [])
-    if not any(volume["name"] == "data" for volume in volumes):
-        volumes.append({"name": "data", "emptyDir": {}})
+    claims = [claim["metadata"]["name"] for claim in workload.get("volumeClaimTemplates", [])]
+    volumes.extend({"name": claim, "emptyDir": {}} for claim in claims)
     dry_run(json.dumps(pod))
     for check in of_kind(text, "Pod"):
         dry_run(re.sub(r"serviceAccountName: .*", "serviceAccountName: default", check))
@@ -131,7 +132,7 @@ def the_account_has_exactly_its_rights():
 
 def wrong_values_are_refused():
     wrong = {"replicas=3": "replicas", "settings.logFormat=xml": "logFormat", "webhook.url=http://192.0.2.1": "url", "name=Big": "name", "image.digest=latest": "digest", "settings.dataDir=/tmp": "dataDir", "kms.endpoint=http://192.0.2.1": "endpoint", "kms.outageLimit=soon": "outageLimit"}
-    wrong |= {"database.secretName=db": "set kms.key to a key in AWS KMS, or rootKey.existingSecret to a Secret", "kms.key=alias/a,rootKey.existingSecret=b": "exclude each other", "kms.region=eu-west-1": "kms.region needs kms.key", "kms.environmentSecret=aws": "kms.environmentSecret needs kms.key"}
+    wrong |= {"database.secretName=db": "set kms.key to a key in AWS KMS, or rootKey.existingSecret to a Secret", "kms.key=alias/a,rootKey.existingSecret=b": "exclude each other", "kms.region=eu-west-1": "kms.region needs kms.key", "kms.environmentSecret=aws": "kms.environmentSecret needs kms.key", "kms.key=alias/a,database.secretName=db,storage.anchor.size=1Mi": "storage.anchor.size is for a store on a volume"}
     for setting, field in wrong.items():
         done = run("helm", "template", "x", ROOT / "helm/strongroom", "--set", setting)
         expect(done.returncode and field in done.stderr, f"--set {setting} is refused by its name")

@@ -31,6 +31,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and .Values.database.secretName (not .Values.kms.key) (not .Values.rootKey.existingSecret) -}}
 {{- fail "database.secretName needs a root key that all replicas share: set kms.key to a key in AWS KMS, or rootKey.existingSecret to a Secret with 32 random bytes" -}}
 {{- end -}}
+{{- if and .Values.database.secretName .Values.storage.anchor.size -}}
+{{- fail "storage.anchor.size is for a store on a volume, and with database.secretName there is none" -}}
+{{- end -}}
 {{- range $value := list "region" "endpoint" "outageLimit" "environmentSecret" -}}
 {{- if and (index $.Values.kms $value) (not $.Values.kms.key) -}}
 {{- fail (printf "kms.%s needs kms.key beside it" $value) -}}
@@ -58,6 +61,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- if .Values.rootKey.existingSecret }}
 - {name: STRONGROOM_KEY_FILE, value: /etc/strongroom/root/strongroom.key}
+{{- end }}
+{{- if .Values.confidant }}
+- {name: STRONGROOM_CONFIG, value: /etc/strongroom/config/strongroom.yaml}
+{{- end }}
+{{- if .Values.storage.anchor.size }}
+- {name: STRONGROOM_ANCHOR_FILE, value: /var/lib/strongroom-anchor/strongroom.anchor}
 {{- end }}
 {{- range $setting := list "key" "region" "endpoint" "outageLimit" }}
 {{- with index $.Values.kms $setting }}
@@ -103,6 +112,15 @@ capabilities: {drop: [ALL]}
 {{- if .Values.rootKey.existingSecret }}
 - {name: root, mountPath: /etc/strongroom/root, readOnly: true}
 {{- end }}
+{{- if .Values.confidant }}
+- {name: config, mountPath: /etc/strongroom/config, readOnly: true}
+{{- end }}
+{{- if .Values.storage.anchor.size }}
+- {name: anchor, mountPath: /var/lib/strongroom-anchor}
+{{- end }}
+{{- range $name := .Values.secretFiles }}
+- {name: {{ printf "secret-%s" $name | quote }}, mountPath: {{ printf "/etc/strongroom/secrets/%s" $name | quote }}, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{- define "strongroom.volumes" -}}
@@ -112,6 +130,12 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if .Values.rest.tlsSecretName }}
 - {name: tls, secret: {secretName: {{ .Values.rest.tlsSecretName | quote }}}}
+{{- end }}
+{{- if .Values.confidant }}
+- {name: config, configMap: {name: {{ printf "%s-settings" .Values.name | quote }}}}
+{{- end }}
+{{- range $name := .Values.secretFiles }}
+- {name: {{ printf "secret-%s" $name | quote }}, secret: {secretName: {{ $name | quote }}, defaultMode: 0400}}
 {{- end }}
 {{- with .Values.rootKey }}
 {{- if .existingSecret }}

@@ -7,8 +7,15 @@ metadata:
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with .Values.podAnnotations }}
-  annotations: {{- toYaml . | nindent 4 }}
+  {{- if or .Values.podAnnotations .Values.confidant }}
+  annotations:
+    {{- with .Values.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- with .Values.confidant }}
+    # Settings are read at the start: others make another pod.
+    strongroom.dev/settings: {{ toYaml . | sha256sum | trunc 16 | quote }}
+    {{- end }}
   {{- end }}
 spec:
   serviceAccountName: {{ .Values.name }}

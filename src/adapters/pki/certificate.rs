@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, SigningKey,
+    SubjectPublicKeyInfo,
 };
 use time::OffsetDateTime;
 
 use super::authority::Authority;
 use super::{keys, pem};
-use crate::domain::authority::{self, AlternativeName, CertificatePlan, ExtendedKeyUsage, KeyUsage, Role};
+use crate::domain::authority::{self, AlternativeName, CertificatePlan, ExtendedKeyUsage, KeyUsage, PublicKey, Role};
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
@@ -27,19 +28,34 @@ pub(super) fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<
             let text = pem::write(pem::CERTIFICATE, made.der());
             (text.clone(), Some(text))
         }
-        Some(authority) => {
-            let leaf = pem::write(pem::CERTIFICATE, &issue(&params, &key, &authority)?);
-            (SecretText::new([leaf.expose(), &authority.intermediates].concat()), authority.root)
-        }
+        Some(authority) => chain(&params, &*key, authority)?,
     };
     let fields = [("certificate", certificate), ("private_key", private_key)];
     Ok(Material::texts(fields.into_iter().chain(root.map(|root| ("ca", root)))))
 }
 
+/// For a key whose private half is somebody else's.
+pub(super) fn countersign(plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
+    let key =
+        SubjectPublicKeyInfo::from_der(&key.der).map_err(|_| Error::invalid("csr", "has a key of no known sort"))?;
+    let (certificate, root) = chain(&params(plan)?, &key, Authority::open(issuer)?)?;
+    Ok(Material::texts([("certificate", certificate)].into_iter().chain(root.map(|root| ("ca", root)))))
+}
+
+/// The certificate with those above it, and the root.
+fn chain(
+    params: &CertificateParams,
+    key: &impl PublicKeyData,
+    authority: Authority,
+) -> Result<(SecretText, Option<SecretText>)> {
+    let leaf = pem::write(pem::CERTIFICATE, &issue(params, key, &authority)?);
+    Ok((SecretText::new([leaf.expose(), &authority.intermediates].concat()), authority.root))
+}
+
 /// rcgen writes an authority's name in its own words: it drops the first of two organizational units and
 /// refuses other names altogether, and then no chain verifies. So it composes the certificate without
 /// issuer and signature, and both are put in here, the name byte for byte.
-fn issue(params: &CertificateParams, key: &KeyPair, authority: &Authority) -> Result<Vec<u8>> {
+fn issue(params: &CertificateParams, key: &impl PublicKeyData, authority: &Authority) -> Result<Vec<u8>> {
     let mut of_issuer = CertificateParams::default();
     of_issuer.distinguished_name = DistinguishedName::new();
     if let Some(id) = &authority.key_identifier {

@@ -83,10 +83,10 @@ pub(super) fn ssh_comment(comment: Option<&str>) -> Result<String> {
 
 /// RFC 5208, as far as an RSA key needs it.
 #[derive(Sequence)]
-struct PrivateKeyInfo<'a> {
+pub(super) struct PrivateKeyInfo<'a> {
     version: u8,
     algorithm: AnyRef<'a>,
-    private_key: &'a OctetStringRef,
+    pub(super) private_key: &'a OctetStringRef,
 }
 
 /// RFC 8017's RSAPublicKey.
@@ -97,7 +97,17 @@ struct RsaNumbers<'a> {
 }
 
 fn pkcs1(pair: &KeyPair) -> Result<SecretText> {
-    let info = PrivateKeyInfo::from_der(pair.serialized_der()).map_err(Error::internal)?;
+    unwrapped(pair.serialized_der())
+}
+
+/// A key of PKCS#8 in PEM; whose it is, and that it is RSA, the caller knows.
+pub(super) fn as_pkcs1(private_key: &SecretText) -> Result<SecretText> {
+    let der = pem::private_key(private_key.expose());
+    unwrapped(der.ok_or_else(|| Error::internal("a key that was made here cannot be read"))?.secret_der())
+}
+
+fn unwrapped(pkcs8: &[u8]) -> Result<SecretText> {
+    let info = PrivateKeyInfo::from_der(pkcs8).map_err(Error::internal)?;
     Ok(pem::write(pem::RSA_PRIVATE_KEY, info.private_key.as_bytes()))
 }
 

@@ -6,8 +6,10 @@ mod certificate;
 mod keys;
 mod pem;
 mod reading;
+mod request;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::num::NonZero;
 use std::thread::available_parallelism;
@@ -15,10 +17,11 @@ use std::thread::available_parallelism;
 use async_trait::async_trait;
 
 use super::pool::Pool;
-use crate::app::ports::Keymaker;
-use crate::domain::authority::{CertificatePlan, Facts};
+use crate::app::ports::{Countersign, Keymaker, SignTokens};
+use crate::domain::authority::{CertificatePlan, Facts, PublicKey, SigningRequest};
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
+use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
 /// At half a second for the largest key, whoever is last in the queue waits half a minute.
@@ -26,13 +29,14 @@ const WAITING: usize = 64;
 
 pub struct Workshop {
     pool: Pool,
+    signers: token::Signers,
 }
 
 impl Workshop {
     /// Leaves one core to everything else: making an RSA key takes one for up to seconds.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self { pool: Pool::new((cores - 1).max(1), WAITING) }
+        Self { pool: Pool::new((cores - 1).max(1), WAITING), signers: token::Signers::default() }
     }
 }
 
@@ -66,5 +70,34 @@ impl Keymaker for Workshop {
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
         reading::facts(certificate.expose()).map_err(|why| Error::invalid("certificate", why))
+    }
+}
+
+#[async_trait]
+impl Countersign for Workshop {
+    fn signing_request(&self, text: &str) -> Result<SigningRequest> {
+        request::read(text).map_err(|why| Error::invalid("csr", why))
+    }
+
+    async fn countersign(&self, plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
+        if !authority::signs_with_rsa(issuer) {
+            return certificate::countersign(plan, key, issuer);
+        }
+        let (plan, key, issuer) = (plan.clone(), key.clone(), issuer.clone());
+        self.pool.run(move || certificate::countersign(&plan, &key, &issuer)).await
+    }
+
+    fn as_pkcs1(&self, private_key: &SecretText) -> Result<SecretText> {
+        keys::as_pkcs1(private_key)
+    }
+}
+
+impl SignTokens for Workshop {
+    fn verification_key(&self, private_key: &SecretText) -> Result<VerificationKey> {
+        self.signers.public(private_key)
+    }
+
+    fn sign(&self, private_key: &SecretText, kid: &str, claims: &Claims<'_>) -> Result<SecretText> {
+        self.signers.sign(private_key, kid, claims)
     }
 }

@@ -37,13 +37,16 @@ pub fn json(status: StatusCode, body: &Json) -> Response {
 
 /// The answer of an operation.
 pub fn render(error: &Error, call: &Call) -> Response {
-    let (resource, id) = (call.asks.resource, call.parameter("id"));
-    let writing = call.method != warp::http::Method::GET;
+    let resource = call.asks.resource;
+    let id = ["id", "cn"].into_iter().find_map(|name| call.parameter(name));
+    let id = id.or_else(|| call.parameter("ca").filter(|_| resource == Resource::Authority));
+    // Of records that are read, Confidant says no more than that.
+    let is_bare = call.method == warp::http::Method::GET && matches!(resource, Resource::Record(_));
     let about = |id: &str| vec![("reference", Json::text(id))];
     let own = || id.map(about).unwrap_or_default();
     match error {
         Error::Invalid(violations) => told(StatusCode::BAD_REQUEST, named(violations), Vec::new()),
-        Error::NotFound { .. } if !writing => json(StatusCode::NOT_FOUND, &Json::Object(Vec::new())),
+        Error::NotFound { .. } if is_bare => json(StatusCode::NOT_FOUND, &Json::Object(Vec::new())),
         Error::NotFound { .. } => told(StatusCode::NOT_FOUND, error.to_string(), Vec::new()),
         Error::Conflict(conflict) => self::conflict(conflict, resource, id),
         Error::Forbidden { actor, action, .. } => {
@@ -110,6 +113,9 @@ fn holders(conflict: &KeyConflict, resource: Resource, id: Option<&str>) -> Json
 fn named(violations: &[Violation]) -> String {
     let field = |violation: &Violation| match violation.field.as_str() {
         "pairs" | "value" => format!("credential_pairs {}", violation.why),
+        "commonName" => format!("cn {}", violation.why),
+        "alternativeNames" => format!("san {}", violation.why),
+        "duration" => format!("validity {}", violation.why),
         _ => violation.to_string(),
     };
     violations.iter().map(field).collect::<Vec<_>>().join("; ")
@@ -135,6 +141,11 @@ fn log(error: &Error) {
 
 pub fn maintenance() -> Response {
     told(StatusCode::FORBIDDEN, "maintenance is under way: nothing can be written until it is over".into(), Vec::new())
+}
+
+/// Of an operation that anybody may call.
+pub fn missing(what: &str) -> Response {
+    told(StatusCode::NOT_FOUND, format!("there is no such {what}"), Vec::new())
 }
 
 /// An error of an operation that anybody may call.

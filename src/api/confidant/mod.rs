@@ -2,8 +2,10 @@
 
 mod about;
 mod blind_credentials;
+mod certificates;
 mod credentials;
 mod error;
+mod jwks;
 mod page;
 mod schema;
 mod services;
@@ -76,6 +78,14 @@ static ROUTES: &[Route<Confidant>] = &[
     known(Method::GET, "/v1/archive/blind_credentials/{id}", Metadata, BLIND, |call| {
         run(call, blind_credentials::history)
     }),
+    known(Method::GET, "/v1/cas", List, Resource::Authority, |call| run(call, certificates::list)),
+    known(Method::GET, "/v1/cas/{ca}", Get, Resource::Authority, |call| run(call, certificates::view)),
+    known(Method::GET, "/v1/certificates/{ca}/{cn}", Get, Resource::Certificate, |call| run(call, certificates::make)),
+    known(Method::POST, "/v1/certificates/{ca}", Get, Resource::Certificate, |call| run(call, certificates::sign)),
+    known(Method::GET, "/v1/jwks/token", Get, Resource::Token, |call| run(call, jwks::token)),
+    known(Method::GET, "/v1/jwks/token/{id}", Get, Resource::Token, |call| run(call, jwks::token)),
+    known(Method::GET, "/v1/jwks/token/{id}/{expiry}", Get, Resource::Token, |call| run(call, jwks::token)),
+    open(Method::GET, "/v1/jwks/public/{environment}", |request| Box::pin(jwks::public(request))),
 ];
 
 const fn open(

@@ -3,7 +3,7 @@
 use crate::app::audit::Read;
 use crate::app::credentials::{Credentials, missing};
 use crate::app::history::absent;
-use crate::app::ports::{Age, Which};
+use crate::app::ports::{Age, Key, Which};
 use crate::app::services::member;
 use crate::domain::actor::Actor;
 use crate::domain::credential::{Credential, change};
@@ -89,5 +89,22 @@ impl Credentials {
         }
         let read = Read { head: &entry.head, stamp: &entry.stamp, with: Vec::new() };
         self.records.audit.read(actor, Action::Metadata, read).await
+    }
+
+    /// For operators: what was archived, in the order of titles.
+    pub async fn archived(&self) -> Result<Vec<Entry<Credential>>> {
+        let mut all = self.records.released::<Credential>().await?;
+        all.retain(|entry| entry.head.origin == Origin::Rest);
+        all.sort_by_cached_key(|entry| (entry.body.title.to_lowercase(), entry.head.id));
+        Ok(all)
+    }
+
+    /// For operators: an archived credential goes on as another revision, with its history and under its name.
+    pub async fn restore(&self, id: RecordId) -> Result<Entry<Credential>> {
+        let found = self.records.find_even_released::<Credential>(Key::Ids(&[id])).await?;
+        let archived = found.filter(|entry| entry.head.released.is_some() && entry.head.origin == Origin::Rest);
+        let entry = archived.ok_or_else(|| Error::not_found(format!("archived credential {}", id.hex())))?;
+        let body = entry.body.clone();
+        self.records.revise(&Actor::operator(), &entry, body).await
     }
 }

@@ -4,6 +4,7 @@
 mod history;
 mod resource;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -49,7 +50,7 @@ pub struct Place {
 
 /// A credential as one caller sees it.
 pub struct View {
-    pub entry: Entry<Credential>,
+    pub entry: Arc<Entry<Credential>>,
     /// Whether the values may be shown: they were asked for, and the caller may read them.
     pub shows_values: bool,
     pub may_get: bool,
@@ -80,7 +81,8 @@ impl Credentials {
     /// Needs the right to see it; says whether the caller may also read its values and change it. Recorded
     /// as a read of the values if they are `wanted` and may be shown.
     pub async fn view(&self, actor: &Actor, id: RecordId, wanted: bool) -> Result<View> {
-        let entry = self.require(actor, Action::Metadata, id).await?;
+        let found = self.records.known::<Credential>(Key::Ids(&[id])).await?.pop();
+        let entry = self.require_found(actor, Action::Metadata, id, found).await?;
         let may_get = self.may_get(actor, &entry).await?;
         let may_update = self.access.allows(actor, Action::Update, &target(&entry.head)).await?;
         let shows_values = wanted && may_get;
@@ -129,14 +131,14 @@ impl Credentials {
             origin: Origin::Rest,
             retain_for: SignedDuration::ZERO,
         };
-        match self.archived(&path).await? {
+        match self.archived_at(&path).await? {
             // Its place is the only one that a resource looks at: it goes on where it was.
             Some(archived) => self.records.revise(actor, &archived, body).await,
             None => self.records.create(actor, id, new, body).await,
         }
     }
 
-    async fn archived(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
+    async fn archived_at(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
         if path.as_resource().is_none() {
             return Ok(None);
         }
@@ -169,17 +171,27 @@ impl Credentials {
     }
 
     async fn require(&self, actor: &Actor, action: Action, id: RecordId) -> Result<Entry<Credential>> {
-        let what = format!("credential {}", id.hex());
-        match self.records.find_one::<Credential>(Key::Ids(&[id])).await? {
-            Some(entry) if entry.head.origin != Origin::Own => {
-                self.access.require(actor, action, &target(&entry.head)).await?;
+        let found = self.records.find_one::<Credential>(Key::Ids(&[id])).await?;
+        self.require_found(actor, action, id, found).await
+    }
+
+    async fn require_found<E: Borrow<Entry<Credential>>>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        id: RecordId,
+        found: Option<E>,
+    ) -> Result<E> {
+        match found.filter(|entry| entry.borrow().head.origin != Origin::Own) {
+            Some(entry) => {
+                self.access.require(actor, action, &target(&entry.borrow().head)).await?;
                 Ok(entry)
             }
             // Asked all the same: who may not see credentials does not learn which ids exist.
-            _ => {
+            None => {
                 let (tenant, name) = (Tenant::outside(), Path::confidant(id));
                 self.access.require(actor, action, &missing(&tenant, name.as_str())).await?;
-                Err(Error::not_found(what))
+                Err(Error::not_found(format!("credential {}", id.hex())))
             }
         }
     }

@@ -174,6 +174,10 @@ impl Keyring {
         self.locked.store(locked, Ordering::Release);
     }
 
+    pub fn require_unlocked(&self) -> Result<()> {
+        if self.locked.load(Ordering::Acquire) { Err(custody::locked()) } else { Ok(()) }
+    }
+
     /// What everything new is sealed under.
     pub fn current(&self) -> u32 {
         self.ring().current
@@ -185,9 +189,7 @@ impl Keyring {
 
     /// `Error::KeyReplaced`: another process may have added it; [`Keyring::reload`] finds out.
     pub(super) fn key(&self, epoch: u32) -> Result<Arc<DataKey>> {
-        if self.locked.load(Ordering::Acquire) {
-            return Err(custody::locked());
-        }
+        self.require_unlocked()?;
         self.ring().keys.get(&epoch).cloned().ok_or(Error::KeyReplaced)
     }
 

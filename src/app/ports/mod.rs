@@ -13,7 +13,7 @@ use jiff::Timestamp;
 pub use caller::{Identify, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
-pub use making::Keymaker;
+pub use making::{Countersign, Keymaker, SignTokens};
 
 use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;
@@ -54,7 +54,7 @@ pub struct Alias {
     pub value: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AliasKind {
     /// A credential's title.
     Title,

@@ -23,8 +23,8 @@ pub struct Mapping {
 /// The credentials of a service, each sort in the order of its own list.
 #[derive(Clone, Default)]
 pub struct Members {
-    pub credentials: Vec<Entry<Credential>>,
-    pub blind_credentials: Vec<Entry<BlindCredential>>,
+    pub credentials: Vec<Arc<Entry<Credential>>>,
+    pub blind_credentials: Vec<Arc<Entry<BlindCredential>>>,
 }
 
 impl Members {
@@ -43,12 +43,12 @@ impl Mapping {
         })
     }
 
-    async fn ordered<B: Body>(&self, ids: &[RecordId]) -> Result<Vec<Entry<B>>> {
+    async fn ordered<B: Body>(&self, ids: &[RecordId]) -> Result<Vec<Arc<Entry<B>>>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let places: BTreeMap<RecordId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-        let mut found = self.records.find::<B>(Key::Ids(ids)).await?;
+        let mut found = self.records.known::<B>(Key::Ids(ids)).await?;
         found.sort_by_key(|entry| places.get(&entry.head.id).copied());
         found.retain(|entry| entry.head.origin != Origin::Own);
         Ok(found)

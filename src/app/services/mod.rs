@@ -4,6 +4,7 @@
 pub mod mapping;
 mod resource;
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub struct Services {
 /// A service with what it consists of.
 #[derive(Clone)]
 pub struct View {
-    pub entry: Entry<Service>,
+    pub entry: Arc<Entry<Service>>,
     pub members: Members,
 }
 
@@ -77,7 +78,9 @@ impl Services {
 
     /// Two queries, or three, however many credentials it has.
     pub async fn view(&self, actor: &Actor, id: &str, action: Action) -> Result<View> {
-        let entry = self.require_known(actor, action, id).await?;
+        let found = self.records.known::<Service>(Key::Names(&[id])).await?.pop();
+        let entry = self.require_found(actor, action, id, found).await?;
+        let entry = entry.ok_or_else(|| Error::not_found(format!("service {id}")))?;
         let members = self.mapping.members(&entry.body.credentials, &entry.body.blind_credentials).await?;
         let values = if action == Action::Get { members.credentials.as_slice() } else { &[] };
         let with = values.iter().map(|member| (member.head.name.as_str(), member.stamp.number)).collect();
@@ -138,7 +141,7 @@ impl Services {
                 self.records.create(actor, self.records.new_id(), new, body).await?
             }
         };
-        Ok(View { entry, members })
+        Ok(View { entry: entry.into(), members })
     }
 
     /// Whoever maps a credential opens it to the service's readers, so it takes the right to read it.
@@ -212,7 +215,7 @@ impl Services {
             return Err(Error::invalid("revision", "is no different from the current one"));
         }
         let entry = self.records.revise(actor, &entry, next).await?;
-        Ok(View { entry, members })
+        Ok(View { entry: entry.into(), members })
     }
 
     async fn require_known(&self, actor: &Actor, action: Action, id: &str) -> Result<Entry<Service>> {
@@ -222,10 +225,21 @@ impl Services {
 
     async fn require(&self, actor: &Actor, action: Action, id: &str) -> Result<Option<Entry<Service>>> {
         let found = self.records.find_one::<Service>(Key::Names(&[id])).await?;
+        self.require_found(actor, action, id, found).await
+    }
+
+    async fn require_found<E: Borrow<Entry<Service>>>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        id: &str,
+        found: Option<E>,
+    ) -> Result<Option<E>> {
         // Ids are matched exactly: names are unique ignoring case, but permissions are not asked that way.
-        let found = found.filter(|entry| entry.head.name == id);
+        let found = found.filter(|entry| entry.borrow().head.name == id);
         let tenant = Tenant::outside();
-        self.access.require(actor, action, &found.as_ref().map_or_else(|| missing(&tenant, id), target)).await?;
+        let asked = found.as_ref().map_or_else(|| missing(&tenant, id), |entry| target(entry.borrow()));
+        self.access.require(actor, action, &asked).await?;
         Ok(found)
     }
 }

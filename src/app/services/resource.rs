@@ -1,5 +1,7 @@
 //! Services of resources: brings the store to what a resource wants.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 
 use crate::app::ports::Key;
@@ -44,8 +46,8 @@ impl Services {
                 self.records.create(&actor, self.records.new_id(), new, body).await?
             }
         };
-        let members = Members { credentials: members, blind_credentials: Vec::new() };
-        Ok(View { entry, members })
+        let credentials = members.into_iter().map(Arc::new).collect();
+        Ok(View { entry: entry.into(), members: Members { credentials, blind_credentials: Vec::new() } })
     }
 
     /// The credentials of a service's own namespace, in the order of their names in the list.

@@ -1,5 +1,8 @@
 //! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
 
+mod authorities;
+pub mod jwt;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -8,6 +11,7 @@ use serde::Deserialize;
 use super::{Refused, refuse};
 use crate::domain::credential::rotation::Rotation;
 use crate::domain::rules::Rules;
+use crate::domain::secret::SecretText;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -27,6 +31,8 @@ pub struct Confidant {
     pub client_config: serde_json::Map<String, serde_json::Value>,
     /// Names of roles that services are offered.
     pub roles: Vec<String>,
+    authorities: authorities::Given,
+    pub jwt: jwt::Jwt,
 }
 
 /// After how many days a credential is due for another value.
@@ -43,11 +49,17 @@ impl Confidant {
         if self.history_page_limit == Some(0) {
             return refuse("confidant.historyPageLimit must be at least 1");
         }
+        authorities::authorities(&self.authorities)?;
+        // Files are read when the server starts.
+        self.jwt.issuance(|_| Ok(SecretText::default()))?;
         Ok(())
     }
 
+    /// Without keys for tokens: their files are not read here.
     pub fn rules(&self) -> Rules {
-        Rules { ignore_conflicts: self.ignore_conflicts }
+        // Checked when the settings were read.
+        let authorities = authorities::authorities(&self.authorities).unwrap_or_default();
+        Rules { ignore_conflicts: self.ignore_conflicts, authorities, ..Rules::default() }
     }
 
     pub fn rotation(&self) -> Rotation {

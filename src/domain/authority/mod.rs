@@ -3,6 +3,8 @@
 
 pub mod issuance;
 pub mod profile;
+pub mod signing;
+pub mod terms;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ pub use issuance::{CertificatePlan, Facts, plan};
 pub use profile::{
     AlternativeName, CertificateRequest, DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, KeyUsage, Role,
 };
+pub use signing::{PublicKey, SigningRequest};
+pub use terms::{Authorities, DomainPattern, Terms, Wanted};
 
 use crate::domain::name::Path;
 

@@ -6,6 +6,7 @@ use strongroom::api::confidant::Confidant;
 use strongroom::api::route::{Dialect, Route};
 
 use crate::rest::blind::blind;
+use crate::rest::certificates::CSR;
 use crate::rest::house::{House, answer};
 
 /// Operations that read a body, each at a record that may be written.
@@ -27,6 +28,7 @@ async fn writes(house: &House) -> Vec<Write> {
     let id = house.credential("here", json!({"k": "v"})).await;
     let (_, made) = house.send(Method::POST, "/v1/blind_credentials", &blind("here", &[])).await;
     let blind_id = made["id"].as_str().unwrap();
+    house.authority().await;
     let routes = Confidant::routes().iter().filter(|route| reads_body(route));
     let write = |route: &Route<Confidant>| {
         let (path, good) = match route.template {
@@ -35,6 +37,7 @@ async fn writes(house: &House) -> Vec<Write> {
             "/v1/services/{id}" => ("/v1/services/s".to_owned(), json!({"credentials": [&id]})),
             "/v1/blind_credentials" => (route.template.to_owned(), blind("new", &[])),
             "/v1/blind_credentials/{id}" => (format!("/v1/blind_credentials/{blind_id}"), json!({"enabled": true})),
+            "/v1/certificates/{ca}" => ("/v1/certificates/shop.root".to_owned(), json!({"csr": CSR})),
             other => panic!("{other} has no row of bad input"),
         };
         Write { method: route.method.clone(), template: route.template, path, good }

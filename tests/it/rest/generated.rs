@@ -82,7 +82,7 @@ async fn no_body_breaks_a_write_or_leaves_half_of_one() {
     let blind = made["id"].as_str().unwrap();
     let paths: Vec<(Method, String)> = Confidant::routes()
         .iter()
-        .filter(|route| reads_body(route))
+        .filter(|route| reads_body(route) && !route.template.contains("{ca}")) // Of certificates nothing is kept.
         .map(|route| {
             let path = route.template.replace("/credentials/{id}", &format!("/credentials/{id}"));
             let path = path.replace("blind_credentials/{id}", &format!("blind_credentials/{blind}"));

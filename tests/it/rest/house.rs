@@ -211,11 +211,25 @@ impl House {
 
     pub async fn authority(&self) {
         let role = Role::Authority { path_length: None };
-        let wish = Generate::Certificate(Box::new(request("root", role, Issuer::SelfSigned)));
+        self.authority_of("shop", request("root", role, Issuer::SelfSigned), Policy::default()).await;
+    }
+
+    /// An authority of a resource that is called as its certificate is.
+    pub async fn authority_of(&self, namespace: &str, request: CertificateRequest, policy: Policy) {
+        let owner = owner("CertificateAuthority", namespace, request.subject.common_name.as_deref().unwrap());
+        let parent = match &request.issuer {
+            Issuer::SelfSigned => None,
+            Issuer::Authority(path) => Some(path.clone()),
+        };
+        let wish = Generate::Certificate(Box::new(request));
         let wish = Wish { kind: Kind::Certificate, about: About::default(), source: Source::Generate(wish) };
-        let authority = Some(Authority { parent: None, policy: Policy::default() });
-        let owner = owner("CertificateAuthority", "shop", "root");
-        self.app.credentials.converge(&owner, wish, authority, KEEP).await.unwrap();
+        self.app.credentials.converge(&owner, wish, Some(Authority { parent, policy }), KEEP).await.unwrap();
+    }
+
+    /// Audit records of what was read and denied, from this one on.
+    pub fn reads(&self, from: usize) -> Vec<Value> {
+        let notes = self.journal.notes();
+        notes[from..].iter().map(|note| serde_json::from_str(note.as_str()).unwrap()).collect()
     }
 
     /// A client that is known by its certificate; certificate and key in PEM.

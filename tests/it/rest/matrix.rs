@@ -3,11 +3,16 @@
 use reqwest::{Client, Method};
 use serde_json::json;
 use strongroom::api::confidant::Confidant;
+use strongroom::api::confidant::settings::Settings;
 use strongroom::api::route::Dialect;
+use strongroom::domain::authority::{Issuer, Policy, Role};
 use strongroom::domain::client::State;
+use strongroom::domain::rules::Rules;
 
 use crate::rest::blind::blind;
-use crate::rest::house::{House, client};
+use crate::rest::certificates::CSR;
+use crate::rest::house::{House, client, request};
+use crate::rest::jwks;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -119,13 +124,20 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> u16 {
         ("GET", "/v1/services/{id}") => allowed(all || opened, found),
         // A service that is not there is created.
         ("PUT", "/v1/services/{id}") => allowed(all, if whose == Whose::Nobodys { 200 } else { writable }),
+        ("GET", "/v1/cas") => allowed(sees, 200),
+        // Whoever may list authorities is told which there are not.
+        (_, template) if template.contains("{ca}") => match whose {
+            Whose::Shop | Whose::Bank => allowed(all, 200),
+            Whose::Rest | Whose::Nobodys => allowed(sees, 404),
+        },
+        (_, template) if template.starts_with("/v1/jwks/token") => allowed(all, 200),
         _ => panic!("{method} {template} has no row in the matrix of permissions"),
     }
 }
 
 /// For anybody, and about nothing that is kept.
 fn is_open(template: &str) -> bool {
-    matches!(template, "/openapi.json" | "/healthcheck" | "/v1/value_generator")
+    matches!(template, "/openapi.json" | "/healthcheck" | "/v1/value_generator" | "/v1/jwks/public/{environment}")
 }
 
 struct Cast {
@@ -139,7 +151,8 @@ struct Cast {
 
 impl Cast {
     async fn new() -> Self {
-        let mut house = House::open().await;
+        let rules = Rules { tokens: jwks::one(), ..Rules::default() };
+        let mut house = House::with(Settings::default(), rules).await;
         for name in ["plain", "mail"] {
             let password = house.app.clients.create(name, false).await.unwrap();
             house.passwords.push((name, password));
@@ -153,6 +166,8 @@ impl Cast {
             house.basic(name, state).await;
         }
         house.authority().await;
+        let root = request("root", Role::Authority { path_length: None }, Issuer::SelfSigned);
+        house.authority_of("bank", root, Policy::default()).await;
         let by = |pem: String| client(&house.roots, Some(&pem));
         let listed = by(house.x509("gate", State::Active).await);
         let suspended = by(house.x509("closed", State::Suspended).await);
@@ -210,6 +225,11 @@ impl Cast {
         let blind = if whose == Whose::Nobodys { credential } else { &self.blind };
         let path = template.replace("/credentials/{id}", &format!("/credentials/{credential}"));
         let path = path.replace("blind_credentials/{id}", &format!("blind_credentials/{blind}"));
+        let path = path
+            .replace("{environment}", "test")
+            .replace("{expiry}", "60")
+            .replace("{ca}", &service.replace(".till", ".root"))
+            .replace("{cn}", "till.example");
         ["{revision}", "{old}", "{new}"]
             .iter()
             .fold(path, |path, name| path.replace(name, "1"))
@@ -221,6 +241,7 @@ fn body(method: &Method, template: &str, turn: usize) -> serde_json::Value {
     match (method.as_str(), template) {
         ("POST", "/v1/blind_credentials") => blind(&format!("made {turn}"), &[]),
         ("POST", "/v1/credentials") => json!({"name": format!("made {turn}"), "credential_pairs": {"a": "b"}}),
+        ("POST", "/v1/certificates/{ca}") => json!({"csr": CSR}),
         _ => json!({}),
     }
 }
@@ -234,7 +255,8 @@ async fn every_caller_gets_what_its_rights_are_and_nothing_else() {
         for route in Confidant::routes() {
             for (who, whose) in CALLERS.iter().flat_map(|who| OWNERS.map(|whose| (*who, whose))) {
                 turn += 1;
-                let path = format!("{mount}{}", cast.path(route.template, whose, turn));
+                let query = if route.template.starts_with("/v1/jwks/token") { "?environment=test" } else { "" };
+                let path = format!("{mount}{}{query}", cast.path(route.template, whose, turn));
                 let request = cast.request(who, &route.method, &path).json(&body(&route.method, route.template, turn));
                 let before = cast.house.recorded().await;
                 let response = request.send().await.unwrap();

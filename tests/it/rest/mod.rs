@@ -3,10 +3,12 @@
 mod about;
 mod bad_input;
 mod blind;
+mod certificates;
 mod document;
 mod generated;
 mod history;
 pub mod house;
+mod jwks;
 mod matrix;
 mod shapes;
 mod transport;
@@ -21,8 +23,10 @@ fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
         include_str!("about.rs"),
         include_str!("bad_input.rs"),
         include_str!("blind.rs"),
+        include_str!("certificates.rs"),
         include_str!("document.rs"),
         include_str!("history.rs"),
+        include_str!("jwks.rs"),
         include_str!("matrix.rs"),
         include_str!("shapes.rs"),
     ];

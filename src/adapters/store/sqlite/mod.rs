@@ -4,6 +4,7 @@
 mod checkpoint;
 mod examine;
 mod file;
+mod log_index;
 mod reader;
 mod row;
 mod schema;

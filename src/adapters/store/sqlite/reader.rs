@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
+use super::log_index::{self, LogIndex};
 use super::row::{self, select_current};
 use super::{file, schema};
 use crate::adapters::store::name_key;
@@ -54,11 +55,20 @@ pub(super) const LISTS: [&str; 3] = [LIST, LIST_AFTER, DUE];
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    log: LogIndex,
+    last: Mutex<Last>,
+}
+
+/// The end of the chain of notes, as it was when the index of the log was so.
+#[derive(Default)]
+struct Last {
+    index: Option<log_index::State>,
+    position: Option<Position>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::default() }
+        Self { log: LogIndex::of(&path), path, idle: Mutex::default(), last: Mutex::default() }
     }
 
     pub(super) fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
@@ -113,11 +123,21 @@ impl Readers {
 
     pub(super) fn position(&self) -> Result<Option<Position>> {
         const SQL: &str = "SELECT number, hash FROM ledger";
-        self.on_connection(|connection| {
+        // Before the question: what is written after it makes the answer newer than its index, never older.
+        let index = self.log.state();
+        if index.is_some()
+            && let last = self.last()
+            && last.index == index
+        {
+            return Ok(last.position);
+        }
+        let position = self.on_connection(|connection| {
             let mut statement = connection.prepare_cached(SQL)?;
             let found = statement.query_row([], |row| Ok(Position { number: row.get(0)?, hash: row.get(1)? }));
             Ok(found.optional()?)
-        })
+        })?;
+        *self.last() = Last { index, position };
+        Ok(position)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -146,6 +166,10 @@ impl Readers {
             idle.push(connection);
         }
         Ok(found)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {

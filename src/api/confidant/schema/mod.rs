@@ -43,6 +43,10 @@ const PARAMETERS: &[Parameter] = &[
     Parameter { name: "revision", about: "the revision to go back to", schema: "Revision" },
     Parameter { name: "old", about: "one of two revisions", schema: "Revision" },
     Parameter { name: "new", about: "the other one", schema: "Revision" },
+    Parameter { name: "ca", about: "an authority: <namespace>.<name>, or a name of the settings", schema: "Id" },
+    Parameter { name: "expiry", about: "for how many seconds", schema: "Seconds" },
+    Parameter { name: "environment", about: "whose keys", schema: "Id" },
+    Parameter { name: "cn", about: "the name that the certificate is for", schema: "Id" },
 ];
 
 const METADATA_ONLY: &[Parameter] =
@@ -52,11 +56,23 @@ const PAGE: &[Parameter] = &[
     Parameter { name: "page", about: "the next_page of the answer before, together with limit", schema: "Page" },
 ];
 
+const CERTIFICATE: &[Parameter] = &[
+    Parameter { name: "san", about: "another name that it is for", schema: "Texts" },
+    Parameter { name: "validity", about: "for how many days", schema: "Days" },
+];
+
+const ENVIRONMENT: &[Parameter] =
+    &[Parameter { name: "environment", about: "whose key signs; must be given", schema: "Id" }];
+
 /// What a list answers whose page cannot be read.
 const LIST: &[u16] = &[400];
 const FIND: &[u16] = &[404];
 const CREATE: &[u16] = &[409];
 const CHANGE: &[u16] = &[404, 409];
+/// What is not there is an environment that cannot be, as in Confidant.
+const TOKEN: &[u16] = &[400];
+/// 409 while the authority itself is still waited for.
+const ISSUE: &[u16] = &[400, 404, 409];
 
 const OPERATIONS: &[(&str, Operation)] = &[
     ("GET /openapi.json", Operation::new("This document.", "Document")),
@@ -159,4 +175,25 @@ const OPERATIONS: &[(&str, Operation)] = &[
         "GET /v1/archive/blind_credentials/{id}",
         Operation::new("All revisions of a blind credential, the last one first.", "BlindRevisions").or(FIND),
     ),
+    ("GET /v1/cas", Operation::new("Certificate authorities.", "Authorities")),
+    ("GET /v1/cas/{ca}", Operation::new("A certificate authority.", "Authority").or(FIND)),
+    (
+        "GET /v1/certificates/{ca}/{cn}",
+        Operation::new("A new key with a certificate; neither is kept.", "KeyWithCertificate")
+            .query(CERTIFICATE)
+            .or(ISSUE),
+    ),
+    (
+        "POST /v1/certificates/{ca}",
+        Operation::new("A certificate for the key of a signing request.", "Certificate")
+            .body("SigningRequest")
+            .or(ISSUE),
+    ),
+    ("GET /v1/jwks/token", Operation::new("A token about the caller.", "Token").query(ENVIRONMENT).or(TOKEN)),
+    ("GET /v1/jwks/token/{id}", Operation::new("A token about somebody.", "Token").query(ENVIRONMENT).or(TOKEN)),
+    (
+        "GET /v1/jwks/token/{id}/{expiry}",
+        Operation::new("A token about somebody for a time.", "Token").query(ENVIRONMENT).or(TOKEN),
+    ),
+    ("GET /v1/jwks/public/{environment}", Operation::new("Keys that verify tokens.", "Keys").or(&[404, 500, 503])),
 ];

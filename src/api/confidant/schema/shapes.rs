@@ -61,7 +61,10 @@ fn page(name: &str, items: &str) -> Value {
 }
 
 pub fn schemas() -> Value {
-    [small(), credentials(), diffs(), services(), blind_credentials(), about()].into_iter().flatten().collect()
+    [small(), credentials(), diffs(), services(), blind_credentials(), certificates(), tokens(), about()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 type Schemas = Vec<(String, Value)>;
@@ -76,6 +79,7 @@ fn small() -> Schemas {
         ("Id", json!({ "type": "string", "minLength": 1 })),
         ("Revision", json!({ "type": "integer", "minimum": 1 })),
         ("Flag", text()),
+        ("Texts", texts()),
         // What is no number is ignored.
         ("Limit", json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, text()] })),
         ("Page", text()),
@@ -226,6 +230,33 @@ fn blind_credentials() -> Schemas {
         ("BlindRevisions", exactly(&[("revisions", list(schema("BlindCredential")))])),
         ("BlindDraft", with(&all, &sent)),
         ("BlindPatch", patch),
+    ])
+}
+
+fn certificates() -> Schemas {
+    let chain = [("certificate", text()), ("certificate_chain", text())];
+    let authority = [&[("ca", text())], &chain[..], &[("tags", texts())]].concat();
+    let days = json!({ "type": "integer", "minimum": 1 });
+    named([
+        ("Days", days.clone()),
+        ("Authority", exactly(&authority)),
+        ("Authorities", exactly(&[("cas", list(schema("Authority")))])),
+        ("Certificate", exactly(&chain)),
+        ("KeyWithCertificate", exactly(&[&chain[..], &[("key", text())]].concat())),
+        ("SigningRequest", with(&["csr"], &[("csr", text()), ("validity", days)])),
+    ])
+}
+
+fn tokens() -> Schemas {
+    let members = [("kid", text()), ("kty", text()), ("alg", text())];
+    let names = members.each_ref().map(|(name, _)| *name);
+    let key = json!({
+        "type": "object", "required": names, "properties": properties(&members), "additionalProperties": text(),
+    });
+    named([
+        ("Seconds", json!({ "type": "integer", "minimum": 1 })),
+        ("Token", exactly(&[("token", text())])),
+        ("Keys", exactly(&[("keys", list(key))])),
     ])
 }
 
