@@ -4,25 +4,26 @@ use std::sync::Arc;
 
 use crate::app::audit::Audit;
 use crate::app::ports::Review;
-use crate::domain::Result;
 use crate::domain::actor::Actor;
-use crate::domain::permission::{self, Action, Decision, Target};
+use crate::domain::permission::{self, Acl, Action, Decision, Target};
+use crate::domain::{Error, Result};
 
 #[derive(Clone)]
 pub struct Access {
     review: Option<Arc<dyn Review>>,
+    acl: Arc<Acl>,
     audit: Audit,
 }
 
 impl Access {
     /// Without a reviewer, delegated actors may do nothing.
-    pub fn new(review: Option<Arc<dyn Review>>, audit: Audit) -> Self {
-        Self { review, audit }
+    pub fn new(review: Option<Arc<dyn Review>>, acl: Acl, audit: Audit) -> Self {
+        Self { review, acl: Arc::new(acl), audit }
     }
 
     /// Leaves no record: for permissions that only shape an answer.
     pub async fn allows(&self, actor: &Actor, action: Action, target: &Target<'_>) -> Result<bool> {
-        match (permission::decide(actor, action, target), &self.review) {
+        match (permission::decide(&self.acl, actor, action, target), &self.review) {
             (Decision::Allow, _) => Ok(true),
             (Decision::Forbid, _) | (Decision::Ask, None) => Ok(false),
             (Decision::Ask, Some(review)) => review.allows(actor, action, target).await,
@@ -36,5 +37,20 @@ impl Access {
         }
         self.audit.denied(actor, action, target).await?;
         Err(permission::refusal(actor, action, target))
+    }
+
+    /// What is kept for one account is for its principals alone, whatever else they may.
+    pub async fn require_account(
+        &self,
+        actor: &Actor,
+        action: Action,
+        target: &Target<'_>,
+        account: Option<&str>,
+    ) -> Result<()> {
+        if permission::shares_account(actor, account) {
+            return Ok(());
+        }
+        self.audit.denied(actor, action, target).await?;
+        Err(Error::OtherAccount)
     }
 }

@@ -56,6 +56,12 @@ impl Callers {
         Ok(accepted.then(|| actor(client, Scheme::Basic)))
     }
 
+    /// Whether a client credential has this name, in whatever state it is.
+    pub async fn knows(&self, username: &str) -> Result<bool> {
+        let found = self.find(&self.by_name, username, Key::Names(&[username])).await?;
+        Ok(found.is_some_and(|client| client.head.name == username))
+    }
+
     /// Whose certificate this is, given in DER by a caller that has shown to hold its key.
     pub async fn authenticate_certificate(&self, der: &[u8]) -> Result<Option<Actor>> {
         let presented = fingerprint(der);

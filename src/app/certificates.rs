@@ -5,7 +5,7 @@ use crate::app::access::Access;
 use crate::app::audit::Event;
 use crate::app::making::{Issued, Making};
 use crate::app::ports::Key;
-use crate::domain::actor::{Actor, Standing};
+use crate::domain::actor::{Actor, PrincipalKind, Standing};
 use crate::domain::authority::{AlternativeName, Authorities, PublicKey, SigningRequest, Terms, Wanted};
 use crate::domain::credential::Credential;
 use crate::domain::name::{Path, Tenant};
@@ -190,6 +190,8 @@ fn is_authority(entry: &Entry<Credential>) -> bool {
 /// The service whose names a caller's certificates are bound to; `None`: only the authority's policy binds them.
 fn bound_to(actor: &Actor) -> Option<&str> {
     match actor.standing {
+        Standing::Principal { kind: PrincipalKind::Service, .. } => Some(&actor.id),
+        Standing::Principal { kind: PrincipalKind::User, .. } => None,
         Standing::Operator | Standing::Admin | Standing::Client | Standing::Delegated { .. } => None,
     }
 }

@@ -17,6 +17,7 @@ pub mod elsewhere;
 pub mod history;
 pub mod jwks;
 pub mod keyring;
+pub mod kmsauth;
 pub mod ledger;
 pub mod making;
 pub mod opened;
@@ -46,6 +47,7 @@ use crate::app::credentials::Credentials;
 use crate::app::elsewhere::Elsewhere;
 use crate::app::jwks::Tokens;
 use crate::app::keyring::Keyring;
+use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
 use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, Review, Store};
@@ -75,6 +77,8 @@ pub struct Parts {
     /// Kubernetes, where there is one.
     pub review: Option<Arc<dyn Review>>,
     pub identify: Option<Arc<dyn Identify>>,
+    /// Where callers may show tokens of a key service.
+    pub kmsauth: Option<Kmsauth>,
     pub rules: Rules,
 }
 
@@ -91,12 +95,13 @@ pub struct App {
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
+    kmsauth: Option<Kmsauth>,
 }
 
 impl App {
     pub fn new(parts: Parts) -> Self {
         let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
-        let access = Access::new(parts.review, records.audit.clone());
+        let access = Access::new(parts.review, parts.rules.acl, records.audit.clone());
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
         let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
         let (known, allowed) = (records.clone(), access.clone());
@@ -121,6 +126,7 @@ impl App {
             access,
             records,
             identify: parts.identify,
+            kmsauth: parts.kmsauth,
         }
     }
 
@@ -207,6 +213,18 @@ impl App {
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
         match &self.identify {
             Some(identify) => identify.identify(token).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether tokens of a key service are asked for at all.
+    pub fn knows_kmsauth(&self) -> bool {
+        self.kmsauth.is_some()
+    }
+
+    pub async fn authenticate_kmsauth(&self, username: &str, token: &SecretText) -> Result<Option<Actor>> {
+        match &self.kmsauth {
+            Some(kmsauth) => kmsauth.authenticate(username, token).await,
             None => Ok(None),
         }
     }

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use jiff::SignedDuration;
+
+use super::settings::duration;
 use super::{Given, KmsKey, Refused};
+use crate::domain::actor::PrincipalKind;
 
 /// Credentials for everything that runs on, beside and outside a Kubernetes cluster.
 #[derive(Debug, Parser)]
@@ -77,6 +81,21 @@ this once for each of them."
         #[command(flatten)]
         given: Given,
     },
+    /// Make a kmsauth token, as Confidant's clients do, with a key that the settings name
+    #[command(
+        after_help = "A token says who its caller is and for how long: whoever may use the key vouches for that. The \
+keys stand in the part confidant.kmsauth of the file that --config names, which is the server's own: a key file \
+(keyFile), or keys in AWS KMS, which takes AWS credentials with kms:Encrypt.\n\nExamples:\n  \
+strongroom kmsauth-token --config strongroom.yaml --from till\n  \
+curl --user \"$(strongroom kmsauth-token --config strongroom.yaml --from till --basic)\" \
+https://strongroom.example/v1/services/till"
+    )]
+    KmsauthToken {
+        #[command(flatten)]
+        wish: TokenWish,
+        #[command(flatten)]
+        given: Given,
+    },
     /// Print the custom resource definitions as YAML
     Crds,
     /// Check settings, store, key, API server, rights and webhook, and say what to do about what fails
@@ -108,6 +127,39 @@ impl NextRoot {
             [&self.to_kms_key, &self.to_kms_endpoint, &self.to_kms_region].map(Clone::clone);
         KmsKey::given(&Given { kms_key, kms_endpoint, kms_region, ..Given::default() })
     }
+}
+
+/// What a token is to say.
+#[derive(Debug, Args)]
+pub struct TokenWish {
+    /// The caller's name; a service reads the Confidant service of the same name
+    #[arg(long, value_name = "NAME")]
+    pub from: String,
+    /// The server's name [default: confidant.kmsauth.context]
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<String>,
+    /// What the caller is: service or user
+    #[arg(long, value_name = "SORT", default_value = "service", value_parser = sort)]
+    pub user_type: PrincipalKind,
+    /// How long it counts from now on; at most confidant.kmsauth.maxLifetime
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    lifetime: String,
+    /// Which of the keys makes it [default: the first for this sort of caller]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Print user name and password with a colon between them, as curl --user takes them
+    #[arg(long)]
+    pub basic: bool,
+}
+
+impl TokenWish {
+    pub fn lifetime(&self) -> Result<SignedDuration, Refused> {
+        duration("--lifetime", &self.lifetime, "10m, of 1s or more", |lasts| *lasts >= SignedDuration::from_secs(1))
+    }
+}
+
+fn sort(text: &str) -> Result<PrincipalKind, String> {
+    PrincipalKind::parse(text).ok_or_else(|| "there are service and user".to_owned())
 }
 
 #[derive(Debug, Subcommand)]

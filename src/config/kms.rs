@@ -34,12 +34,15 @@ impl KmsKey {
             return refuse(format!("--kms-key: {key:?} is no ARN, id or alias of a key"));
         }
         let region = given.kms_region.clone();
-        if let Some(region) = region.as_ref().filter(|region| !is_region(region)) {
-            return refuse(format!("--kms-region: {region:?} is no region such as eu-west-1"));
+        if let Some(region) = &region {
+            check_region("--kms-region", region)?;
+        }
+        if let Some(endpoint) = &given.kms_endpoint {
+            check_endpoint("--kms-endpoint", endpoint)?;
         }
         Ok(Some(Self {
             key: key.clone(),
-            endpoint: given.kms_endpoint.as_deref().map(endpoint).transpose()?,
+            endpoint: given.kms_endpoint.clone(),
             region,
             // One check-in a second goes with the shortest.
             outage_limit: duration(
@@ -52,21 +55,25 @@ impl KmsKey {
     }
 }
 
-fn is_region(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+pub(super) fn check_region(flag: &str, text: &str) -> Result<(), Refused> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if text.is_empty() || !text.bytes().all(plain) {
+        return refuse(format!("{flag}: {text:?} is no region such as eu-west-1"));
+    }
+    Ok(())
 }
 
-/// Data keys cross this connection in plain text.
-fn endpoint(text: &str) -> Result<String, Refused> {
+/// Data keys and callers' tokens cross this connection in plain text.
+pub(super) fn check_endpoint(flag: &str, text: &str) -> Result<(), Refused> {
     let uri: Option<http::Uri> = text.parse().ok();
     let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
     let is_loopback = host.is_some_and(|host| {
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
     });
     match (uri.as_ref().and_then(http::Uri::scheme_str), host) {
-        (Some("https"), Some(_)) => Ok(text.to_owned()),
-        (Some("http"), Some(_)) if is_loopback => Ok(text.to_owned()),
-        (Some("http"), Some(_)) => refuse(format!("--kms-endpoint: {text:?} is not https, and not on loopback")),
-        _ => refuse(format!("--kms-endpoint: {text:?} is no address such as https://kms.eu-west-1.amazonaws.com")),
+        (Some("https"), Some(_)) => Ok(()),
+        (Some("http"), Some(_)) if is_loopback => Ok(()),
+        (Some("http"), Some(_)) => refuse(format!("{flag}: {text:?} is not https, and not on loopback")),
+        _ => refuse(format!("{flag}: {text:?} is no address such as https://kms.eu-west-1.amazonaws.com")),
     }
 }

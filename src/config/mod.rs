@@ -13,7 +13,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use command::{ArchiveCommand, AuditCommand, Cli, ClientCommand, Command, NextRoot};
+pub use command::{ArchiveCommand, AuditCommand, Cli, ClientCommand, Command, NextRoot, TokenWish};
 pub use given::{Given, LeaderElection, LogFormat};
 pub use kms::KmsKey;
 pub use rest::{CertificateFiles, RestTls};

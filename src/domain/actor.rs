@@ -13,12 +13,38 @@ pub enum Scheme {
     ServiceAccount,
     Basic,
     MutualTls,
+    /// A token that a key service has made, with a name.
+    Kmsauth,
+    /// The word of a proxy that is believed.
+    Header,
     /// Nothing was presented.
     None,
     /// Something was presented that no scheme can read.
     Unreadable,
     /// Strongroom itself.
     Internal,
+}
+
+/// The two sorts of callers that Confidant knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    Service,
+    User,
+}
+
+impl PrincipalKind {
+    pub const ALL: [Self; 2] = [Self::Service, Self::User];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::User => "user",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// What decides for this caller.
@@ -32,6 +58,8 @@ pub enum Standing {
     Client,
     /// Kubernetes decides, by SubjectAccessReview for this user.
     Delegated { groups: Vec<String>, uid: Option<String> },
+    /// The list of rules decides. `account`: whom the key was given to that vouches for it.
+    Principal { kind: PrincipalKind, account: Option<String> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -62,6 +62,9 @@ pub enum Error {
     /// Who is calling is not known.
     #[error("the presented credential was not accepted")]
     Unauthenticated,
+    /// A known caller of another account than the record's.
+    #[error("the caller belongs to another account")]
+    OtherAccount,
     #[error("{actor} may not {action} {what}")]
     Forbidden { actor: String, action: &'static str, what: String },
     /// Something else must happen first; the message says what.
@@ -120,6 +123,7 @@ impl Error {
             Self::Conflict(Conflict::Keys { .. }) => "KeyConflict",
             Self::Conflict(_) => "Conflict",
             Self::Unauthenticated => "Unauthenticated",
+            Self::OtherAccount => "OtherAccount",
             Self::Forbidden { .. } => "Forbidden",
             Self::Awaiting { reason, .. } => reason,
             Self::KeyReplaced => "KeyReplaced",

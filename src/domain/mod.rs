@@ -11,6 +11,7 @@ pub mod client;
 pub mod credential;
 pub mod entropy;
 pub mod error;
+pub mod kmsauth;
 pub mod name;
 pub mod permission;
 pub mod record;

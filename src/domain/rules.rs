@@ -1,6 +1,7 @@
 //! How an installation wants things that others want otherwise.
 
 use crate::domain::authority::Authorities;
+use crate::domain::permission::Acl;
 use crate::domain::token::Issuance;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,4 +11,6 @@ pub struct Rules {
     /// Those that callers of REST can name.
     pub authorities: Authorities,
     pub tokens: Issuance,
+    /// What principals may.
+    pub acl: Acl,
 }

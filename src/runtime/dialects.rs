@@ -33,6 +33,8 @@ pub fn dialects(settings: &Settings) -> Dialects {
         maintenance: Maintenance { is_on: given.maintenance_mode, touch_file: given.maintenance_file.clone() },
         client_config: serde_json::Value::from(given.client_config.clone()).to_string(),
         roles: given.roles.clone(),
+        accounts: given.kmsauth.as_ref().map(|kmsauth| kmsauth.accounts.clone()).unwrap_or_default(),
+        manages_grants: given.kmsauth.as_ref().is_some_and(|kmsauth| kmsauth.manages_grants),
         ..Dialect::default()
     };
     Dialects { confidant: Confidant { settings: confidant } }

@@ -10,6 +10,7 @@ use crate::adapters::pki::Workshop;
 use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
+use crate::app::kmsauth::Kmsauth;
 use crate::app::ports::{Clock, Identify, Journal, Review};
 use crate::app::witness::Witness;
 use crate::app::{App, Parts};
@@ -19,6 +20,7 @@ use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::dialects;
 use crate::runtime::journal::{Journaling, Kept};
+use crate::runtime::kmsauth;
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::told;
 
@@ -98,6 +100,10 @@ impl Ground {
     }
 
     pub fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
+        self.app_with(cluster, journal, None)
+    }
+
+    fn app_with(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>, kmsauth: Option<Kmsauth>) -> App {
         App::new(Parts {
             store: self.store.clone(),
             keyring: self.keyring.clone(),
@@ -107,6 +113,7 @@ impl Ground {
             entropy: self.entropy.clone(),
             review: cluster.as_ref().map(|cluster| cluster.review.clone()),
             identify: cluster.map(|cluster| cluster.identify),
+            kmsauth,
             rules: self.rules.clone(),
         })
     }
@@ -119,7 +126,9 @@ impl Ground {
         alarm: &Alarm,
     ) -> anyhow::Result<(Arc<App>, Journaling)> {
         let (journal, anchors) = self.open_journal(settings, alarm).await?;
-        let app = Arc::new(self.app(cluster, journal.journal()));
+        let open = |given| kmsauth::open(given, self.entropy.clone(), self.clock.clone());
+        let kmsauth = settings.confidant.kmsauth.as_ref().map(open).transpose().context("confidant.kmsauth")?;
+        let app = Arc::new(self.app_with(cluster, journal.journal(), kmsauth));
         Ok((app.clone(), Journaling::start(app, journal, anchors, self.witness.is_sound()).await?))
     }
 }

@@ -11,6 +11,8 @@ mod database;
 mod dialects;
 pub mod foundation;
 mod journal;
+mod kmsauth;
+mod kmsauth_token;
 mod kubernetes;
 mod leadership;
 mod memory;
@@ -58,6 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Restore { file, given } => backup::restore(&settle(given)?, &file),
         Command::AcceptRollback { yes, given } => accept::run(&settle(given)?, yes),
         Command::Check(given) => check::run(given),
+        Command::KmsauthToken { wish, given } => kmsauth_token::run(&settle(given)?, &wish),
         Command::Crds => {
             print!("{}", crate::k8s::crd::manifest());
             Ok(ExitCode::SUCCESS)

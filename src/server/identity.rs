@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::domain::Error;
 use crate::domain::actor::{Actor, Scheme};
+use crate::domain::kmsauth::Claim;
 use crate::domain::secret::SecretText;
 use crate::server::Peer;
 
@@ -30,6 +31,8 @@ enum Presented {
     Nothing,
     Bearer(SecretText),
     Basic(String, SecretText),
+    /// `X-Auth-From` and `X-Auth-Token`.
+    Token(String, SecretText),
     /// More than one header, or one that cannot be read. Proxies and servers disagree on which of two
     /// headers counts, so neither does.
     Unreadable,
@@ -40,9 +43,12 @@ pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Re
     let (scheme, found) = match presented(headers) {
         Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
         Presented::Bearer(token) => (Scheme::ServiceAccount, app.authenticate_token(&token).await),
-        Presented::Basic(username, password) => {
-            (Scheme::Basic, app.callers.authenticate_basic(&username, &password).await)
-        }
+        Presented::Basic(username, password) => match is_kmsauth(app, &username).await {
+            Ok(true) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &password).await),
+            Ok(false) => (Scheme::Basic, app.callers.authenticate_basic(&username, &password).await),
+            Err(error) => return Err(Refused::Unknown(error)),
+        },
+        Presented::Token(username, token) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &token).await),
         Presented::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
             Some(certificate) => (Scheme::MutualTls, app.callers.authenticate_certificate(certificate).await),
             None => return Err(Refused::NotPresented),
@@ -58,10 +64,33 @@ pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Re
     }
 }
 
+/// One user name for two schemes: three parts that begin with a number are a token's, and a name is a client credential's
+/// as soon as there is one, so that nobody's token can take its place.
+async fn is_kmsauth(app: &App, username: &str) -> Result<bool, Error> {
+    if Claim::is_versioned(username) {
+        return Ok(true);
+    }
+    Ok(app.knows_kmsauth() && !username.contains('/') && !app.callers.knows(username).await?)
+}
+
+/// What a caller puts into headers of its own where its HTTP client wants Authorization for itself. One of them alone is
+/// somebody else's: OpenStack's clients send such a token.
+fn token(headers: &HeaderMap) -> Presented {
+    let [from, token] = ["x-auth-from", "x-auth-token"].map(|name| headers.get_all(name).iter().collect::<Vec<_>>());
+    match (&from[..], &token[..]) {
+        ([], _) | (_, []) => Presented::Nothing,
+        ([from], [token]) => match (from.to_str(), token.to_str()) {
+            (Ok(from), Ok(token)) => Presented::Token(from.to_owned(), SecretText::from(token)),
+            _ => Presented::Unreadable,
+        },
+        _ => Presented::Unreadable,
+    }
+}
+
 fn presented(headers: &HeaderMap) -> Presented {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
-        return Presented::Nothing;
+        return token(headers);
     };
     if values.next().is_some() {
         return Presented::Unreadable;
@@ -118,5 +147,25 @@ mod tests {
         for values in dark {
             assert_eq!(seen(values), Presented::Unreadable, "{values:?}");
         }
+    }
+
+    fn with(names: &[(&'static str, &str)]) -> Presented {
+        let mut headers = HeaderMap::new();
+        for (name, value) in names {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        presented(&headers)
+    }
+
+    #[test]
+    fn a_token_has_two_headers_and_gives_way_to_authorization() {
+        let (from, token) = (("x-auth-from", "2/service/till"), ("x-auth-token", "abc"));
+        assert_eq!(with(&[from, token]), Presented::Token("2/service/till".into(), "abc".into()));
+        assert_eq!(with(&[from]), Presented::Nothing);
+        assert_eq!(with(&[token]), Presented::Nothing);
+        assert_eq!(with(&[from, token, token]), Presented::Unreadable);
+        assert_eq!(with(&[from, from, token]), Presented::Unreadable);
+        assert_eq!(with(&[from, ("x-auth-token", "\u{fc}")]), Presented::Unreadable);
+        assert_eq!(with(&[from, token, ("authorization", "Bearer a.b.c")]), Presented::Bearer("a.b.c".into()));
     }
 }

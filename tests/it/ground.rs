@@ -26,6 +26,7 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         entropy,
         review: None,
         identify: None,
+        kmsauth: None,
         rules: Rules::default(),
     }
 }

@@ -6,6 +6,8 @@
 //! the caller's context are the associated data. Nonces are random, which is safe for 2³² wraps under one
 //! root key; Strongroom makes one for each data key.
 
+pub mod tokens;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};

@@ -56,6 +56,7 @@ pub fn render(error: &Error, call: &Call) -> Response {
             let action = if id.is_some() && matches!(*action, "create" | "update") { "write" } else { action };
             told(StatusCode::FORBIDDEN, format!("{actor} may not {action} {what}"), own())
         }
+        Error::OtherAccount => told(StatusCode::UNAUTHORIZED, error.to_string(), Vec::new()),
         Error::Unauthenticated => told(StatusCode::FORBIDDEN, error.to_string(), Vec::new()),
         Error::Awaiting { .. } => told(StatusCode::CONFLICT, error.to_string(), own()),
         Error::Overloaded { retry_after } => later(error, *retry_after),

@@ -4,6 +4,7 @@ mod caller;
 mod journal;
 mod key;
 mod making;
+mod token;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub use caller::{Identify, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
 pub use making::{Countersign, Keymaker, SignTokens};
+pub use token::{OpenedToken, TokenContext, TokenService};
 
 use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;

@@ -81,6 +81,7 @@ impl Services {
         let found = self.records.known::<Service>(Key::Names(&[id])).await?.pop();
         let entry = self.require_found(actor, action, id, found).await?;
         let entry = entry.ok_or_else(|| Error::not_found(format!("service {id}")))?;
+        self.access.require_account(actor, action, &target(&entry), entry.body.account.as_deref()).await?;
         let members = self.mapping.members(&entry.body.credentials, &entry.body.blind_credentials).await?;
         let values = if action == Action::Get { members.credentials.as_slice() } else { &[] };
         let with = values.iter().map(|member| (member.head.name.as_str(), member.stamp.number)).collect();

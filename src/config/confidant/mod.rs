@@ -1,7 +1,9 @@
 //! Settings of the Confidant dialect: the part `confidant` of the YAML file. They are structured, so they have no flags.
 
+mod acl;
 mod authorities;
 pub mod jwt;
+pub mod kmsauth;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use serde::Deserialize;
 
 use super::{Refused, refuse};
 use crate::domain::credential::rotation::Rotation;
+use crate::domain::permission::Acl;
 use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
+pub use kmsauth::{Kmsauth, TokenKeys};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -33,6 +37,11 @@ pub struct Confidant {
     pub roles: Vec<String>,
     authorities: authorities::Given,
     pub jwt: jwt::Jwt,
+    /// Callers that a key service vouches for; absent: none.
+    pub kmsauth: Option<Kmsauth>,
+    /// What principals may.
+    #[serde(deserialize_with = "acl::read")]
+    acl: Acl,
 }
 
 /// After how many days a credential is due for another value.
@@ -59,7 +68,7 @@ impl Confidant {
     pub fn rules(&self) -> Rules {
         // Checked when the settings were read.
         let authorities = authorities::authorities(&self.authorities).unwrap_or_default();
-        Rules { ignore_conflicts: self.ignore_conflicts, authorities, ..Rules::default() }
+        Rules { ignore_conflicts: self.ignore_conflicts, authorities, acl: self.acl.clone(), ..Rules::default() }
     }
 
     pub fn rotation(&self) -> Rotation {

@@ -15,8 +15,8 @@ use super::moto::REGION;
 
 const CONTEXT: &[u8] = b"strongroom data key 1 of store x";
 
-/// The adapter as it is, on a client with these credentials instead of the environment's.
-pub async fn adapter(endpoint: &str, key: &str) -> strongroom::domain::Result<AwsKms> {
+/// With these credentials instead of the environment's.
+pub fn client(endpoint: &str) -> aws_sdk_kms::Client {
     let config = aws_sdk_kms::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
@@ -25,7 +25,12 @@ pub async fn adapter(endpoint: &str, key: &str) -> strongroom::domain::Result<Aw
         .retry_config(aws_sdk_kms::config::retry::RetryConfig::disabled())
         .endpoint_url(endpoint)
         .build();
-    AwsKms::with(aws_sdk_kms::Client::from_conf(config), &Place::new(key, None, None)).await
+    aws_sdk_kms::Client::from_conf(config)
+}
+
+/// The adapter as it is, on such a client.
+pub async fn adapter(endpoint: &str, key: &str) -> strongroom::domain::Result<AwsKms> {
+    AwsKms::with(client(endpoint), &Place::new(key, None, None)).await
 }
 
 fn is_refused(opened: Result<SecretBytes, Error>) -> bool {

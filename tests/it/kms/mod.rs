@@ -1,9 +1,9 @@
 //! AWS KMS as the root key: against moto, a real HTTP server, behind a proxy that counts and that can fail.
 
-mod contract;
-mod moto;
+pub mod contract;
+pub mod moto;
 mod outage;
-mod proxy;
+pub mod proxy;
 mod start;
 mod trouble;
 

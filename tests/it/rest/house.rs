@@ -16,6 +16,7 @@ use strongroom::api::confidant::Confidant;
 use strongroom::api::confidant::settings::Settings;
 use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
+use strongroom::app::kmsauth::Kmsauth;
 use strongroom::app::own::Lifetimes;
 use strongroom::app::ports::{Identify, Review, Store};
 use strongroom::app::{App, Parts, services};
@@ -89,6 +90,15 @@ pub struct House {
     _dir: tempfile::TempDir,
 }
 
+/// What differs from house to house.
+#[derive(Default)]
+pub struct Setup {
+    pub limits: Limits,
+    pub kmsauth: Option<Kmsauth>,
+    pub rules: Rules,
+    pub dialects: Dialects,
+}
+
 pub fn owner(kind: &str, namespace: &str, name: &str) -> Owner {
     Owner { kind: kind.into(), namespace: namespace.into(), name: name.into() }
 }
@@ -120,26 +130,27 @@ impl House {
     }
 
     pub async fn limited(limits: Limits) -> Self {
-        Self::new(limits, Settings::default(), Rules::default()).await
+        Self::set_up(Setup { limits, ..Setup::default() }).await
     }
 
     pub async fn with(settings: Settings, rules: Rules) -> Self {
-        Self::new(Limits::default(), settings, rules).await
+        let dialects = Dialects { confidant: Confidant { settings } };
+        Self::set_up(Setup { dialects, rules, ..Setup::default() }).await
     }
 
-    async fn new(limits: Limits, settings: Settings, rules: Rules) -> Self {
+    pub async fn set_up(setup: Setup) -> Self {
+        let Setup { limits, kmsauth, rules, dialects } = setup;
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, rules, ..parts }));
+        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rules, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut registry = Registry::default();
-        let dialects = Dialects { confidant: Confidant { settings } };
         let routes = api::routes(dialects, app.clone(), HttpMetrics::register(&mut registry));
         let shutdown = CancellationToken::new();
         let server = tokio::spawn(serve(listener, Some(tls.clone()), routes, limits, shutdown.clone()));

@@ -9,6 +9,7 @@ mod generated;
 mod history;
 pub mod house;
 mod jwks;
+mod kmsauth;
 mod matrix;
 mod shapes;
 mod transport;
@@ -27,6 +28,7 @@ fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
         include_str!("document.rs"),
         include_str!("history.rs"),
         include_str!("jwks.rs"),
+        include_str!("kmsauth.rs"),
         include_str!("matrix.rs"),
         include_str!("shapes.rs"),
     ];

@@ -12,7 +12,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Place, later};
+use super::later;
 use crate::domain::{Error, Result};
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -20,7 +20,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// With the time that it takes to get credentials.
 const ALTOGETHER: Duration = Duration::from_secs(15);
 
-pub async fn build(place: &Place, region: Option<String>) -> Result<Client> {
+pub async fn build(endpoint: Option<String>, region: Option<String>) -> Result<Client> {
     let tls = TlsContext::builder().with_trust_store(roots()).build().map_err(Error::internal)?;
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls).build_https();
     let timeouts = TimeoutConfig::builder()
@@ -41,11 +41,13 @@ pub async fn build(place: &Place, region: Option<String>) -> Result<Client> {
     let shared = loader.load().await;
     if shared.region().is_none() {
         // The instance may be asked for it, and may not answer yet.
-        return Err(later("no region is known; give --kms-region, or the key's ARN as --kms-key"));
+        return Err(later(
+            "no region is known; set one (--kms-region, or region of confidant.kmsauth), or name the key by its ARN",
+        ));
     }
     let mut config = aws_sdk_kms::config::Builder::from(&shared);
     // Of KMS alone: credentials are fetched from where they always are.
-    config.set_endpoint_url(place.endpoint.clone().or_else(|| shared.endpoint_url().map(str::to_owned)));
+    config.set_endpoint_url(endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)));
     Ok(Client::from_conf(config.build()))
 }
 

@@ -14,6 +14,8 @@ pub enum Failure {
     Denied(String),
     /// Somebody must change something; says what.
     Refused(String),
+    /// AWS does not take these credentials for anybody's.
+    Stranger(String),
     /// The ciphertext is of another key or context, or was changed.
     Foreign,
 }
@@ -28,6 +30,7 @@ type Make = fn(&str) -> Failure;
 const LATER: Make = |why| Failure::Later(why.to_owned());
 const DENIED: Make = |why| Failure::Denied(why.to_owned());
 const REFUSED: Make = |why| Failure::Refused(why.to_owned());
+const STRANGER: Make = |why| Failure::Stranger(why.to_owned());
 const FOREIGN: Make = |_| Failure::Foreign;
 
 /// By the code in the answer.
@@ -66,10 +69,10 @@ const CODES: &[(&str, Make, &str)] = &[
         "may not be used with these credentials, or did not wrap what is in this store; allow kms:Encrypt, \
          kms:Decrypt and kms:DescribeKey on it, and check account and region",
     ),
-    ("UnrecognizedClientException", REFUSED, UNKNOWN),
-    ("InvalidClientTokenId", REFUSED, UNKNOWN),
-    ("IncompleteSignature", REFUSED, UNKNOWN),
-    ("InvalidSignatureException", REFUSED, "the AWS credentials are wrong, or this machine's clock is"),
+    ("UnrecognizedClientException", STRANGER, UNKNOWN),
+    ("InvalidClientTokenId", STRANGER, UNKNOWN),
+    ("IncompleteSignature", STRANGER, UNKNOWN),
+    ("InvalidSignatureException", STRANGER, "the AWS credentials are wrong, or this machine's clock is"),
     ("IncorrectKeyException", FOREIGN, ""),
     ("InvalidCiphertextException", FOREIGN, ""),
 ];

@@ -7,6 +7,8 @@
 mod client;
 mod failure;
 mod pace;
+pub mod tokens;
+mod turns;
 
 use std::sync::Arc;
 
@@ -73,7 +75,7 @@ impl AwsKms {
     /// `Error::Unavailable`, what somebody must mend is `Error::Invalid` and names the key.
     pub async fn connect(place: &Place) -> Result<Self> {
         let region = place.region()?;
-        Self::with(client::build(place, region).await?, place).await
+        Self::with(client::build(place.endpoint.clone(), region).await?, place).await
     }
 
     /// The same through a client that is there already.
@@ -134,7 +136,7 @@ fn foreign(arn: &str) -> Error {
 fn said(failure: Failure, key: &str) -> Error {
     match failure {
         Failure::Later(detail) => later(format!("KMS key {key}: {detail}")),
-        Failure::Denied(why) | Failure::Refused(why) => refuse(key, why),
+        Failure::Denied(why) | Failure::Refused(why) | Failure::Stranger(why) => refuse(key, why),
         Failure::Foreign => foreign(key),
     }
 }

@@ -1,9 +1,12 @@
 //! Who may do what: the one decision point for every dialect and every resource.
 
+pub mod rule;
+
+use crate::domain::Error;
 use crate::domain::actor::{Actor, Standing};
 use crate::domain::name::Tenant;
 use crate::domain::record::Class;
-use crate::domain::{Error, Result};
+pub use rule::{Acl, Principal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -105,24 +108,34 @@ pub enum Decision {
     Ask,
 }
 
-pub fn decide(actor: &Actor, action: Action, target: &Target<'_>) -> Decision {
+pub fn decide(acl: &Acl, actor: &Actor, action: Action, target: &Target<'_>) -> Decision {
+    let only_if = |allowed: bool| if allowed { Decision::Allow } else { Decision::Forbid };
     match &actor.standing {
         Standing::Operator | Standing::Admin => Decision::Allow,
         Standing::Delegated { .. } => Decision::Ask,
-        Standing::Client => decide_for_client(actor, action, target),
+        Standing::Client => only_if(opened_to_client(actor, action, target)),
+        Standing::Principal { kind, .. } => {
+            only_if(acl.allows(Principal { kind: *kind, name: &actor.id }, action, target))
+        }
+    }
+}
+
+/// Whether the caller belongs to the account that a record is kept for. Only principals belong to any: who has none by
+/// nature is judged by its rights alone.
+pub fn shares_account(actor: &Actor, account: Option<&str>) -> bool {
+    match (&actor.standing, account) {
+        (Standing::Principal { account: own, .. }, Some(account)) => own.as_deref() == Some(account),
+        _ => true,
     }
 }
 
 /// A client reads its own service (Confidant's rule: the service of its own name) and those that list it.
 /// It must not write, list, or read a single credential, whoever owns it.
-fn decide_for_client(actor: &Actor, action: Action, target: &Target<'_>) -> Decision {
+fn opened_to_client(actor: &Actor, action: Action, target: &Target<'_>) -> bool {
     let reads = matches!(action, Action::Metadata | Action::Get);
     let opened = target.readers.contains(&actor.id);
     let own = target.name == actor.id && *target.tenant == actor.tenant;
-    match reads && target.resource == Resource::Record(Class::Service) && (opened || own) {
-        true => Decision::Allow,
-        false => Decision::Forbid,
-    }
+    reads && target.resource == Resource::Record(Class::Service) && (opened || own)
 }
 
 pub fn refusal(actor: &Actor, action: Action, target: &Target<'_>) -> Error {
@@ -134,18 +147,10 @@ pub fn refusal(actor: &Actor, action: Action, target: &Target<'_>) -> Error {
     Error::Forbidden { actor: actor.id.clone(), action: action.verb(), what }
 }
 
-/// The answer of [`decide`] as a result, for callers that have no Kubernetes to ask.
-pub fn require(actor: &Actor, action: Action, target: &Target<'_>) -> Result<()> {
-    match decide(actor, action, target) {
-        Decision::Allow => Ok(()),
-        Decision::Forbid | Decision::Ask => Err(refusal(actor, action, target)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::actor::Scheme;
+    use crate::domain::actor::{PrincipalKind, Scheme};
 
     fn client(id: &str, tenant: Tenant) -> Actor {
         Actor { id: id.into(), tenant, scheme: Scheme::Basic, standing: Standing::Client, from: None }
@@ -163,7 +168,11 @@ mod tests {
                     let expected = class == Class::Service
                         && !readers.is_empty()
                         && matches!(action, Action::Get | Action::Metadata);
-                    assert_eq!(decide(&till, action, &target) == Decision::Allow, expected, "{class:?} {action:?}");
+                    assert_eq!(
+                        decide(&Acl::default(), &till, action, &target) == Decision::Allow,
+                        expected,
+                        "{class:?} {action:?}"
+                    );
                 }
             }
         }
@@ -173,9 +182,12 @@ mod tests {
     fn a_client_reads_the_service_of_its_own_name_in_its_own_tenant() {
         let outside = Tenant::outside();
         let mine = Target::new(Class::Service, &outside, "mail");
-        assert_eq!(decide(&client("mail", Tenant::outside()), Action::Get, &mine), Decision::Allow);
-        assert_eq!(decide(&client("mail", Tenant::namespace("shop")), Action::Get, &mine), Decision::Forbid);
-        assert_eq!(decide(&client("mail-1", Tenant::outside()), Action::Get, &mine), Decision::Forbid);
+        assert_eq!(decide(&Acl::default(), &client("mail", Tenant::outside()), Action::Get, &mine), Decision::Allow);
+        assert_eq!(
+            decide(&Acl::default(), &client("mail", Tenant::namespace("shop")), Action::Get, &mine),
+            Decision::Forbid
+        );
+        assert_eq!(decide(&Acl::default(), &client("mail-1", Tenant::outside()), Action::Get, &mine), Decision::Forbid);
     }
 
     #[test]
@@ -189,7 +201,27 @@ mod tests {
         };
         let tenant = Tenant::outside();
         let target = Target::new(Class::Credential, &tenant, "/a");
-        assert_eq!(decide(&user, Action::Get, &target), Decision::Ask);
-        assert!(require(&user, Action::Get, &target).is_err());
+        assert_eq!(decide(&Acl::default(), &user, Action::Get, &target), Decision::Ask);
+    }
+
+    #[test]
+    fn principals_are_judged_by_the_rules_and_by_their_account() {
+        let principal = |account: Option<&str>| Actor {
+            scheme: Scheme::Kmsauth,
+            standing: Standing::Principal { kind: PrincipalKind::Service, account: account.map(str::to_owned) },
+            ..client("mail", Tenant::outside())
+        };
+        let outside = Tenant::outside();
+        let mine = Target::new(Class::Service, &outside, "mail");
+        let decided = |acl: &Acl| decide(acl, &principal(None), Action::Get, &mine);
+        assert_eq!(decided(&Acl::default()), Decision::Allow);
+        assert_eq!(decided(&Acl::new(Vec::new())), Decision::Forbid);
+        for (own, account, expected) in
+            [(None, None, true), (Some("a"), None, true), (Some("a"), Some("a"), true), (Some("a"), Some("b"), false)]
+        {
+            assert_eq!(shares_account(&principal(own), account), expected);
+        }
+        assert!(!shares_account(&principal(None), Some("a")));
+        assert!(shares_account(&client("mail", Tenant::outside()), Some("a")));
     }
 }
