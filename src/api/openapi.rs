@@ -12,9 +12,11 @@ pub struct Operation {
     pub summary: &'static str,
     pub query: &'static [Parameter],
     pub body: Option<Body>,
-    /// The schema of the answer 200; `None`: it is empty.
+    /// What it answers when all is well: 200, or elsewhere.
+    pub status: u16,
+    /// The schema of that answer; `None`: it is empty.
     pub answer: Option<&'static str>,
-    /// Statuses of its own besides 200 and those that every operation of its sort has.
+    /// Statuses of its own besides that and those that every operation of its sort has.
     pub refusals: &'static [u16],
 }
 
@@ -33,12 +35,12 @@ pub struct Body {
 
 impl Operation {
     pub const fn new(summary: &'static str, answer: &'static str) -> Self {
-        Self { summary, query: &[], body: None, answer: Some(answer), refusals: &[] }
+        Self { summary, query: &[], body: None, status: 200, answer: Some(answer), refusals: &[] }
     }
 
-    pub const fn without_answer(mut self) -> Self {
-        self.answer = None;
-        self
+    /// Nothing but this status.
+    pub const fn bare(summary: &'static str, status: u16) -> Self {
+        Self { summary, query: &[], body: None, status, answer: None, refusals: &[] }
     }
 
     pub const fn query(mut self, query: &'static [Parameter]) -> Self {
@@ -144,7 +146,7 @@ fn answers<D>(route: &Route<D>, operation: &Operation) -> Value {
         Some(schema) => json!({ "description": "done", "content": content(schema) }),
         None => json!({ "description": "done" }),
     };
-    let mut answers = json!({ "200": done });
+    let mut answers = json!({ operation.status.to_string(): done });
     let is_known = matches!(route.handler, Handler::Known { .. });
     let of_its_sort = OF_KNOWN_CALLERS.iter().filter(|_| is_known);
     let of_its_sort = of_its_sort.chain(OF_WRITES.iter().filter(|_| is_known && route.method != Method::GET));

@@ -5,6 +5,7 @@ mod alone;
 mod audit;
 mod backup;
 mod canary;
+mod clients;
 mod cluster;
 #[path = "../crash/mod.rs"]
 mod crash;

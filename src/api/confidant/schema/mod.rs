@@ -76,7 +76,7 @@ const ISSUE: &[u16] = &[400, 404, 409];
 
 const OPERATIONS: &[(&str, Operation)] = &[
     ("GET /openapi.json", Operation::new("This document.", "Document")),
-    ("GET /healthcheck", Operation::new("Answers while the server does.", "").without_answer()),
+    ("GET /healthcheck", Operation::bare("Answers while the server does.", 200)),
     ("GET /v1/value_generator", Operation::new("A random value; nothing of it is kept.", "Value").or(&[500])),
     ("GET /v1/client_config", Operation::new("What the web page wants to know of this installation.", "ClientConfig")),
     ("GET /v1/user/email", Operation::new("Who is calling.", "Email")),
