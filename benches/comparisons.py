@@ -13,7 +13,7 @@ from stage import NotSeen
 
 
 def reads(bench):
-    """authenticated reads of one credential, 16 connections that stay open, closed loop"""
+    """authenticated reads of one credential by its id in Confidant's API, 16 connections that stay open, closed loop"""
     rate = bench.row("Reads a second, 16 connections", "1/s", times=8)
     cpu = bench.row("… processor time of the server for each", "µs", False, times=10, at_most=30)
     tail = bench.row("… 99 of 100 are answered within, under this full load", "µs", False)
@@ -24,6 +24,19 @@ def reads(bench):
         tail.add(ours["p99"], theirs["p99"])
 
     bench.each_round(add, lambda server: load.measured(server, server.read(), connections=16, seconds=bench.seconds(4), warm_up=1))
+
+
+def services(bench):
+    """a service of Confidant's API with 20 credentials, beside one secret with the same 20 values, 16 connections"""
+    rate = bench.row("Reads of a Confidant service with 20 credentials a second", "1/s")
+    cpu = bench.row("… processor time of the server for each", "µs", False, at_most=50)
+    requests = {server: server.bundle(20) for server in (bench.ours, bench.theirs)}
+
+    def add(ours, theirs):
+        rate.add(ours["rate"], theirs["rate"])
+        cpu.add(ours["cpu"], theirs["cpu"])
+
+    bench.each_round(add, lambda server: load.measured(server, requests[server], connections=16, seconds=bench.seconds(4), warm_up=1))
 
 
 def latency(bench):
@@ -235,4 +248,4 @@ def settled(server):
     return folder_size(server.data), folder_size(server.audit) if server.audit.exists() else 0
 
 
-COMPARISONS = {each.__name__: each for each in (reads, latency, handshakes, restart, idle, syncs, writes, certificates, disk, growth)}
+COMPARISONS = {each.__name__: each for each in (reads, services, latency, handshakes, restart, idle, syncs, writes, certificates, disk, growth)}

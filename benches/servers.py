@@ -144,6 +144,15 @@ class Strongroom(Server):
     def read(self, keys=None):
         return {"method": "GET", "path": "/v1/credentials/{key}", "headers": self.headers(), "keys": str(keys or self.keys)}
 
+    def bundle(self, number):
+        """What reads this many credentials at once, as a service of its own does."""
+        credentials = [
+            self.call("POST", "/v1/credentials", {"name": f"bundled-{n}", "credential_pairs": {f"value_{n}": VALUE}})["id"]
+            for n in range(number)
+        ]
+        self.call("PUT", "/v1/services/bundle", {"credentials": credentials})
+        return {"method": "GET", "path": "/v1/services/bundle", "headers": self.headers()}
+
     def revise(self, keys):
         """Each value differs: an update that changes nothing makes no revision."""
         body = {"credential_pairs": {"value": "{n}" + VALUE[8:]}}
@@ -227,6 +236,11 @@ class OpenBao(Server):
 
     def read(self, keys=None):
         return {"method": "GET", "path": "/v1/secret/data/{key}", "headers": self.headers(), "keys": str(keys or self.keys)}
+
+    def bundle(self, number):
+        """The same values in one secret: it has no services."""
+        self.call("POST", "/v1/secret/data/bundle", {"data": {f"value_{n}": VALUE for n in range(number)}})
+        return {"method": "GET", "path": "/v1/secret/data/bundle", "headers": self.headers()}
 
     def revise(self, keys):
         body = {"data": {"value": "{n}" + VALUE[8:]}}

@@ -2,6 +2,7 @@
 
 pub mod confidant;
 pub mod json;
+pub mod openapi;
 pub mod route;
 
 use std::convert::Infallible;

@@ -5,6 +5,7 @@ mod alone;
 mod audit;
 mod backup;
 mod canary;
+mod clients;
 mod cluster;
 #[path = "../crash/mod.rs"]
 mod crash;
@@ -18,6 +19,7 @@ mod kms;
 mod leader;
 mod memory;
 mod opened;
+mod peers;
 mod postgres;
 mod process;
 mod reconcile;

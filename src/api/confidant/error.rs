@@ -19,7 +19,7 @@ use crate::server::body::wiped;
 pub const POLICY: (&str, &str) = ("content-security-policy", "default-src 'self'; style-src 'self' 'unsafe-inline'");
 pub const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
-const JSON_HEADERS: [(&str, &str); 6] = [
+pub const JSON_HEADERS: [(&str, &str); 6] = [
     ("content-type", "application/json"),
     ("x-xss-protection", "1; mode=block"),
     ("x-content-type-options", "nosniff"),

@@ -10,6 +10,7 @@ mod jwks;
 mod login;
 mod page;
 mod roles;
+mod schema;
 mod services;
 pub mod settings;
 mod wire;
@@ -42,6 +43,7 @@ const SERVICE: Resource = Resource::Record(Class::Service);
 const BLIND: Resource = Resource::Record(Class::BlindCredential);
 
 static ROUTES: &[Route<Confidant>] = &[
+    open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
     open(Method::GET, "/healthcheck", |_| Box::pin(async { route::response(StatusCode::OK, &[error::POLICY], "") })),
     open(Method::GET, "/v1/value_generator", |request| Box::pin(about::value(request))),
     known(Method::GET, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),

@@ -2,12 +2,12 @@
 //! made and changed here as their owner would, past the proxy and uncounted.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use crate::guard;
+use crate::peers;
 use crate::process::plain_client;
 
 pub const REGION: &str = "eu-west-1";
@@ -55,12 +55,6 @@ impl Moto {
     }
 }
 
-/// Where tests/peers/peers puts the programs of others.
-fn peers() -> PathBuf {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::env::var_os("PEERS").map_or_else(|| project.join("target/peers"), PathBuf::from)
-}
-
 fn start() -> String {
     const BEGIN: &str = r#"
         "$1" -H 127.0.0.1 -p 0 < /dev/null > "$2/log" 2>&1 &
@@ -68,9 +62,8 @@ fn start() -> String {
         sed -n 's/.*Running on \(http[^ ]*\).*/\1/p' "$2/log" | head -n 1
     "#;
     const END: &str = r#"kill $!; rm -rf "$2""#;
-    let program = peers().join("bin/moto_server");
-    assert!(program.exists(), "{} is missing: run tests/peers/peers kms", program.display());
-    let home = peers().join(format!("moto-{}", std::process::id()));
+    let program = peers::program("moto_server", "kms");
+    let home = peers::place().join(format!("moto-{}", std::process::id()));
     fs::create_dir_all(&home).expect("a folder for moto");
     let url = guard::beside(BEGIN, END, &[program.as_os_str(), home.as_os_str()]);
     let said = fs::read_to_string(home.join("log")).unwrap_or_default();

@@ -161,6 +161,10 @@ async fn fields_of_a_blind_credential_that_cannot_be() {
     for field in ["data_key", "cipher_type", "cipher_version"] {
         assert!(told["error"].as_str().unwrap().contains(field), "{told}");
     }
+    for (field, value) in [("data_key", json!(["x"])), ("cipher_type", json!(2)), ("cipher_version", json!("2"))] {
+        let (status, told) = house.send(Method::PUT, &path, &json!({ field: value })).await;
+        assert_eq!((status, told["error"].as_str().unwrap().contains(field)), (400, true), "{field} alone: {told}");
+    }
     let (_, listed) = house.get("/v1/blind_credentials").await;
     assert_eq!(listed["blind_credentials"].as_array().unwrap().len(), 1);
     assert_eq!(listed["blind_credentials"][0]["revision"], json!(1));

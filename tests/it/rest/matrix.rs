@@ -163,7 +163,7 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> u16 {
 
 /// For anybody, and about nothing that is kept.
 fn is_open(template: &str) -> bool {
-    matches!(template, "/healthcheck" | "/v1/value_generator" | "/v1/jwks/public/{environment}")
+    matches!(template, "/openapi.json" | "/healthcheck" | "/v1/value_generator" | "/v1/jwks/public/{environment}")
 }
 
 /// About the caller itself: changes nothing, by whichever method.

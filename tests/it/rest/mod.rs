@@ -5,6 +5,7 @@ mod acl;
 mod bad_input;
 mod blind;
 mod certificates;
+mod document;
 mod generated;
 mod grants;
 mod header_login;
@@ -29,6 +30,7 @@ fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
         include_str!("bad_input.rs"),
         include_str!("blind.rs"),
         include_str!("certificates.rs"),
+        include_str!("document.rs"),
         include_str!("grants.rs"),
         include_str!("header_login.rs"),
         include_str!("history.rs"),

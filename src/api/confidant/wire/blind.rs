@@ -36,15 +36,14 @@ pub fn draft(body: &Json, needs_documentation: bool) -> Result<BlindCredential> 
 /// New ciphertext comes with everything that it takes to open it.
 pub fn patch(body: &Json) -> Result<Patch> {
     let mut reader = Reader::new(body);
-    let envelope = match body.get("credential_pairs") {
-        Some(_) => {
-            for field in ["data_key", "cipher_type", "cipher_version"] {
-                reader.require(field);
-            }
-            envelope(&mut reader)
+    let has_ciphertext = body.get("credential_pairs").is_some();
+    if has_ciphertext {
+        for field in ["data_key", "cipher_type", "cipher_version"] {
+            reader.require(field);
         }
-        None => None,
-    };
+    }
+    // Without ciphertext the rest of it is checked, and otherwise ignored.
+    let envelope = envelope(&mut reader).filter(|_| has_ciphertext);
     let patch = Patch {
         title: reader.title(),
         enabled: reader.enabled(),
