@@ -152,13 +152,13 @@ impl Acl {
 type Row = (&'static str, &'static [&'static str], &'static [&'static str], &'static str);
 
 /// Users do everything but make certificates, and get tokens for themselves. A service reads the service of its name, and
-/// has certificates made for exactly its name.
+/// has certificates made whose names all belong to it: which these are, the authority's pattern says, and without one none.
 const DEFAULT: [Row; 5] = [
     ("user:*", &["credential", "blind_credential", "service"], &[], "*"),
     ("user:*", &["jwt"], &["get"], ACTOR),
     ("service:*", &["service"], &["metadata", "get"], ACTOR),
     ("service:*", &["ca"], &["list", "get"], "*"),
-    ("service:*", &["certificate"], &["get"], ACTOR),
+    ("service:*", &["certificate"], &["get"], "*"),
 ];
 
 impl Default for Acl {
@@ -245,7 +245,7 @@ mod tests {
                 for name in ["me", "me-1", "ME", "other", "", "/confidant/me"] {
                     let expected = match (resource, action) {
                         (Resource::Record(Class::Service), Action::Get | Action::Metadata) => name == "me",
-                        (Resource::Certificate, Action::Get) => name == "me",
+                        (Resource::Certificate, Action::Get) => true,
                         (Resource::Authority, Action::List | Action::Get) => true,
                         _ => false,
                     };
