@@ -11,7 +11,7 @@ use crate::app::access::Access;
 use crate::app::audit::Event;
 use crate::app::ports::{Key, Keymaker};
 use crate::app::records::Records;
-use crate::domain::actor::{Actor, PrincipalKind, Standing};
+use crate::domain::actor::{Actor, Scheme};
 use crate::domain::credential::Credential;
 use crate::domain::name::{Path, Revision, Tenant};
 use crate::domain::permission::{Action, Resource, Target};
@@ -183,7 +183,7 @@ fn private_key(entry: &Entry<Credential>) -> Option<SecretText> {
     entry.body.readable().find(|field| field.name == "private_key").map(|field| field.value.clone())
 }
 
-/// Whether a program asks, and not a person.
+/// People come by their proxy's word, everything else counts as a program: what Confidant's clients read.
 fn is_service(actor: &Actor) -> bool {
-    !matches!(actor.standing, Standing::Principal { kind: PrincipalKind::User, .. })
+    actor.scheme != Scheme::Header
 }

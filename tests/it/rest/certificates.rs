@@ -8,11 +8,13 @@ use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom::api::confidant::settings::Settings;
+use strongroom::domain::Error;
+use strongroom::domain::actor::{Actor, PrincipalKind, Scheme, Standing};
 use strongroom::domain::authority::terms::DAY;
 use strongroom::domain::authority::{
-    Authorities, CertificateRequest, DomainPattern, Issuer, KeyAlgorithm, Policy, Role, Terms,
+    AlternativeName, Authorities, CertificateRequest, DomainPattern, Issuer, KeyAlgorithm, Policy, Role, Terms, Wanted,
 };
-use strongroom::domain::name::Path;
+use strongroom::domain::name::{Path, Tenant};
 use strongroom::domain::rules::Rules;
 
 use crate::rest::house::{House, answer, request};
@@ -350,5 +352,41 @@ async fn when_too_many_keys_are_being_made_callers_are_told_to_come_again() {
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "2"));
     // Those who hang up give their places back.
     drop(asked);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_has_certificates_of_its_own_names_and_no_others() {
+    let house = house().await;
+    let certificates = &house.app.certificates;
+    let till = Actor {
+        id: "till".into(),
+        tenant: Tenant::outside(),
+        scheme: Scheme::Kmsauth,
+        standing: Standing::Principal { kind: PrincipalKind::Service, account: None },
+        from: None,
+    };
+    for (ca, name, other, allowed) in [
+        ("internal", "till.shop.svc", "till.shop.svc", true),
+        ("internal", "mail.shop.svc", "mail.shop.svc", false),
+        ("internal", "till.shop.svc", "mail.shop.svc", false),
+        ("internal", "till.example", "till.shop.svc", false),
+        ("internal", "*.shop.svc", "till.shop.svc", false),
+        // Without a pattern no name is anybody's.
+        ("shop.root", "till.shop.svc", "till.shop.svc", false),
+    ] {
+        let from = house.reads(0).len();
+        let desk = certificates.desk(&till, ca).await.unwrap();
+        let permit = certificates.permit(&till, desk, name).await.unwrap();
+        let alternative_names = vec![AlternativeName::parse(other).unwrap()];
+        let wanted = Wanted { alternative_names, days: None, key: KeyAlgorithm::EcdsaP256 };
+        match certificates.issue(&till, &permit, &wanted, None).await {
+            Ok(_) => assert!(allowed, "{ca} {name} {other}"),
+            Err(error) => assert!(!allowed && matches!(error, Error::Forbidden { .. }), "{ca} {name} {other}: {error}"),
+        }
+        let records = house.reads(from);
+        let outcome = if allowed { "done" } else { "denied" };
+        assert_eq!((records.len(), &records[0]["outcome"]), (1, &json!(outcome)), "{ca} {name} {other}");
+    }
     house.close().await;
 }
