@@ -75,7 +75,7 @@ fn associated(header: &[u8], context: &TokenContext<'_>) -> Aad<Vec<u8>> {
 #[async_trait]
 impl TokenService for KeyFileTokens {
     async fn open(&self, token: &[u8], context: &TokenContext<'_>) -> Result<Option<OpenedToken>> {
-        let Some((name, header, nonce, sealed)) = parts(token) else { return Ok(None) };
+        let Some(Parts { key: name, header, nonce, sealed }) = parts(token) else { return Ok(None) };
         let Some(key) = self.keys.get(name) else { return Ok(None) };
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let nonce = Nonce::assume_unique_for_key(nonce);
@@ -96,12 +96,21 @@ impl TokenService for KeyFileTokens {
     }
 }
 
-/// Name of the key, everything before the nonce, nonce, ciphertext.
-fn parts(token: &[u8]) -> Option<(&str, &[u8], [u8; NONCE_LEN], &[u8])> {
+/// A token as it is written.
+struct Parts<'a> {
+    key: &'a str,
+    /// Everything before the nonce.
+    header: &'a [u8],
+    nonce: [u8; NONCE_LEN],
+    sealed: &'a [u8],
+}
+
+fn parts(token: &[u8]) -> Option<Parts<'_>> {
     let (&[VERSION, length], rest) = token.split_first_chunk::<2>()? else { return None };
     let (name, rest) = rest.split_at_checked(length.into())?;
     let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-    Some((std::str::from_utf8(name).ok()?, &token[..2 + name.len()], *nonce, sealed))
+    let header = &token[..2 + name.len()];
+    Some(Parts { key: std::str::from_utf8(name).ok()?, header, nonce: *nonce, sealed })
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
 
     /// For installations that insist on it.
     pub fn require_documentation(&mut self) {
-        if !self.body.get("documentation").and_then(text).is_some_and(|text| !text.is_empty()) {
+        if self.body.get("documentation").and_then(text).is_none_or(|text| text.is_empty()) {
             self.refuse("documentation", "is a required field");
         }
     }
