@@ -25,6 +25,8 @@ use crate::domain::actor::Actor;
 use crate::domain::permission::{Action, Resource};
 use crate::server::Peer;
 use crate::server::body::{self, Unread};
+use crate::server::csrf;
+use crate::server::header_login::HeaderLogin;
 use crate::server::identity::{Refused, identify};
 use crate::server::metrics::{HttpMetrics, Labels};
 
@@ -104,6 +106,8 @@ pub enum Refusal {
     NoSuchPath,
     WrongMethod,
     NotPresented,
+    /// A write that another site may have made the caller's browser send.
+    Forged,
     Failed,
     TooLarge,
     Broken,
@@ -120,6 +124,16 @@ pub trait Dialect: Sized + Send + Sync + 'static {
     fn routes() -> &'static [Route<Self>];
 
     fn refuse(refusal: Refusal) -> Response;
+
+    /// The proxy that logs callers in, if there is one.
+    fn header_login(&self) -> Option<&HeaderLogin> {
+        None
+    }
+
+    /// Where pages find the token that their writes must carry.
+    fn xsrf_cookie(&self) -> &str {
+        "XSRF-TOKEN"
+    }
 }
 
 /// What a path comes to under a table.
@@ -239,19 +253,50 @@ async fn run<D: Dialect>(
         Handler::Open(handler) => return Ok(handler(request).await),
         Handler::Known { asks, run } => (asks, run),
     };
-    let actor = match identify(&request.app, &request.headers, peer.as_ref()).await {
+    let login = request.dialect.header_login();
+    let actor = match identify(&request.app, &request.headers, peer.as_ref(), login).await {
         Ok(actor) => actor,
         Err(Refused::NotPresented) => return Err(not_presented(&request, asks, peer.map(|peer| peer.addr.ip())).await),
         Err(Refused::Failed) => return Err(Refusal::Failed),
         Err(Refused::Unknown(error)) => return Err(Refusal::Error(error)),
     };
+    let cookie = cookie(&request, &actor).map_err(Refusal::Error)?;
+    if let Some(refusal) = forged(&request, &actor, asks).await {
+        return Ok(with_cookie(D::refuse(refusal), cookie));
+    }
     if route.method != Method::GET {
         request.body = body::read(stream, declared(&request.headers)).await.map_err(|unread| match unread {
             Unread::TooLarge => Refusal::TooLarge,
             Unread::Broken => Refusal::Broken,
         })?;
     }
-    Ok(handler(Call { request, actor, asks }).await)
+    Ok(with_cookie(handler(Call { request, actor, asks }).await, cookie))
+}
+
+/// A new one with every answer to whoever needs one, so that no page runs out of it that goes on.
+fn cookie<D: Dialect>(request: &Request<D>, actor: &Actor) -> Result<Option<HeaderValue>, Error> {
+    let wanted = csrf::is_exposed(actor).then(|| csrf::cookie(&request.app, request.dialect.xsrf_cookie(), actor));
+    wanted.transpose()
+}
+
+fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Asked before the body is read and before anything of the caller's rights is.
+async fn forged<D>(request: &Request<D>, actor: &Actor, asks: Asks) -> Option<Refusal> {
+    let writes = request.method != Method::GET && asks.resource != Resource::Session;
+    if !writes || !csrf::is_exposed(actor) || csrf::is_intended(&request.app, &request.headers, actor) {
+        return None;
+    }
+    let name = request.parameters.first().map_or("", |(_, value)| value.as_str());
+    match request.app.record_denied(actor, asks.action, asks.resource, name).await {
+        Ok(()) => Some(Refusal::Forged),
+        Err(error) => Some(Refusal::Error(error)),
+    }
 }
 
 /// By the caller's own word for what is asked for: nothing is looked up for nobody.

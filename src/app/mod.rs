@@ -12,8 +12,10 @@ pub mod callers;
 pub mod certificates;
 pub mod clients;
 pub mod credentials;
+pub mod csrf;
 pub mod custody;
 pub mod elsewhere;
+pub mod grants;
 pub mod history;
 pub mod jwks;
 pub mod keyring;
@@ -26,6 +28,7 @@ pub mod password;
 pub mod ports;
 pub mod records;
 pub mod rekey;
+pub mod roles;
 pub mod sealing;
 pub mod services;
 pub mod step;
@@ -44,14 +47,17 @@ use crate::app::callers::Callers;
 use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
 use crate::app::credentials::Credentials;
+use crate::app::csrf::Csrf;
 use crate::app::elsewhere::Elsewhere;
+use crate::app::grants::Grants;
 use crate::app::jwks::Tokens;
 use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
-use crate::app::ports::{Clock, Fence, Identify, Journal, Keymaker, Review, Store};
+use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
+use crate::app::roles::Roles;
 use crate::app::services::{Mapping, Services};
 use crate::app::verify::Verified;
 use crate::domain::Result;
@@ -79,7 +85,16 @@ pub struct Parts {
     pub identify: Option<Arc<dyn Identify>>,
     /// Where callers may show tokens of a key service.
     pub kmsauth: Option<Kmsauth>,
+    pub rolls: Rolls,
     pub rules: Rules,
+}
+
+/// Roles of others' bookkeeping, where services are called after them.
+#[derive(Clone, Default)]
+pub struct Rolls {
+    pub roles: roles::Source,
+    pub grants: Option<Arc<dyn GrantKeeper>>,
+    pub manages_grants: bool,
 }
 
 /// All use cases. Shared by the REST edge and the Kubernetes edge.
@@ -87,8 +102,11 @@ pub struct App {
     pub credentials: Credentials,
     pub blind_credentials: BlindCredentials,
     pub services: Services,
+    pub grants: Grants,
+    pub roles: Roles,
     pub clients: Clients,
     pub callers: Callers,
+    pub csrf: Csrf,
     pub certificates: Certificates,
     pub own: OwnCertificates,
     pub tokens: Tokens,
@@ -100,10 +118,12 @@ pub struct App {
 
 impl App {
     pub fn new(parts: Parts) -> Self {
+        let csrf = Csrf { keyring: parts.keyring.clone(), clock: parts.clock.clone() };
         let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
         let access = Access::new(parts.review, parts.rules.acl, records.audit.clone());
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
         let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
+        let services = Services { records: records.clone(), access: access.clone(), mapping: mapping.clone() };
         let (known, allowed) = (records.clone(), access.clone());
         Self {
             credentials: Credentials {
@@ -112,14 +132,22 @@ impl App {
                 making: making.clone(),
                 mapping: mapping.clone(),
             },
-            blind_credentials: BlindCredentials { records: known, access: allowed, mapping: mapping.clone() },
-            services: Services { records: records.clone(), access: access.clone(), mapping },
+            blind_credentials: BlindCredentials { records: known, access: allowed, mapping },
+            grants: Grants {
+                services: services.clone(),
+                audit: records.audit.clone(),
+                keeper: parts.rolls.grants,
+                manages: parts.rolls.manages_grants,
+            },
+            roles: Roles::new(parts.rolls.roles, access.clone(), records.audit.clone()),
+            services,
             certificates: Certificates {
                 access: access.clone(),
                 making: making.clone(),
                 authorities: parts.rules.authorities,
             },
             callers: Callers::new(records.clone()),
+            csrf,
             clients: Clients { records: records.clone(), making: making.clone() },
             tokens: Tokens::new(access.clone(), records.clone(), making.keymaker.clone(), parts.rules.tokens),
             own: OwnCertificates { making },

@@ -8,9 +8,9 @@ use crate::domain::token::Issuance;
 pub struct Rules {
     /// One key may be in several credentials of a service: its readers tell them apart by the credential.
     pub ignore_conflicts: bool,
+    /// What principals may.
+    pub acl: Acl,
     /// Those that callers of REST can name.
     pub authorities: Authorities,
     pub tokens: Issuance,
-    /// What principals may.
-    pub acl: Acl,
 }

@@ -11,24 +11,32 @@ use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
-use crate::app::ports::{Clock, Identify, Journal, Review};
+use crate::app::ports::{Clock, Identify, Journal, Review, RoleBook};
 use crate::app::witness::Witness;
-use crate::app::{App, Parts};
+use crate::app::{App, Parts, Rolls};
 use crate::config::Settings;
 use crate::domain::rules::Rules;
 use crate::runtime::anchor::{self, Upkeep};
 use crate::runtime::database::{self, Database};
 use crate::runtime::dialects;
 use crate::runtime::journal::{Journaling, Kept};
-use crate::runtime::kmsauth;
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::told;
+use crate::runtime::{kmsauth, rolls};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
 pub struct Cluster {
     pub identify: Arc<dyn Identify>,
     pub review: Arc<dyn Review>,
+    pub accounts: Arc<dyn RoleBook>,
+}
+
+/// What only those who answer callers ask others for.
+#[derive(Default)]
+struct Outside {
+    kmsauth: Option<Kmsauth>,
+    rolls: Rolls,
 }
 
 /// What everything stands on that touches the store.
@@ -100,10 +108,10 @@ impl Ground {
     }
 
     pub fn app(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>) -> App {
-        self.app_with(cluster, journal, None)
+        self.app_with(cluster, journal, Outside::default())
     }
 
-    fn app_with(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>, kmsauth: Option<Kmsauth>) -> App {
+    fn app_with(&self, cluster: Option<Cluster>, journal: Arc<dyn Journal>, outside: Outside) -> App {
         App::new(Parts {
             store: self.store.clone(),
             keyring: self.keyring.clone(),
@@ -113,9 +121,18 @@ impl Ground {
             entropy: self.entropy.clone(),
             review: cluster.as_ref().map(|cluster| cluster.review.clone()),
             identify: cluster.map(|cluster| cluster.identify),
-            kmsauth,
+            kmsauth: outside.kmsauth,
+            rolls: outside.rolls,
             rules: self.rules.clone(),
         })
+    }
+
+    fn outside(&self, settings: &Settings, cluster: Option<&Cluster>) -> anyhow::Result<Outside> {
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        let open = |given| kmsauth::open(given, self.entropy.clone(), clock.clone());
+        let kmsauth = settings.confidant.kmsauth.as_ref().map(open).transpose().context("confidant.kmsauth")?;
+        let accounts = cluster.map(|cluster| cluster.accounts.clone());
+        Ok(Outside { kmsauth, rolls: rolls::open(&settings.confidant, accounts, &clock)? })
     }
 
     /// For those who answer callers: every read and denial is noted in a journal from here on.
@@ -126,9 +143,8 @@ impl Ground {
         alarm: &Alarm,
     ) -> anyhow::Result<(Arc<App>, Journaling)> {
         let (journal, anchors) = self.open_journal(settings, alarm).await?;
-        let open = |given| kmsauth::open(given, self.entropy.clone(), self.clock.clone());
-        let kmsauth = settings.confidant.kmsauth.as_ref().map(open).transpose().context("confidant.kmsauth")?;
-        let app = Arc::new(self.app_with(cluster, journal.journal(), kmsauth));
+        let outside = self.outside(settings, cluster.as_ref())?;
+        let app = Arc::new(self.app_with(cluster, journal.journal(), outside));
         Ok((app.clone(), Journaling::start(app, journal, anchors, self.witness.is_sound()).await?))
     }
 }

@@ -19,6 +19,7 @@ mod memory;
 mod operator;
 mod rekey;
 mod rest;
+mod rolls;
 mod root_key;
 mod serve;
 mod surroundings;

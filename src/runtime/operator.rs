@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::adapters::identity::KubernetesIdentity;
+use crate::adapters::identity::{KubernetesIdentity, ServiceAccounts};
 use crate::adapters::system::SystemClock;
 use crate::app::App;
 use crate::app::anchor::Rollback;
@@ -34,7 +34,8 @@ pub async fn connect(settings: &Settings) -> anyhow::Result<Connection> {
     let client = kubernetes::client(settings).await?;
     let clock = Arc::new(SystemClock);
     let identity = Arc::new(KubernetesIdentity::new(client.clone(), &settings.token_audience, clock));
-    Ok(Connection { client, ports: Cluster { identify: identity.clone(), review: identity } })
+    let accounts = Arc::new(ServiceAccounts::new(client.clone()));
+    Ok(Connection { client, ports: Cluster { identify: identity.clone(), review: identity, accounts } })
 }
 
 /// The webhook listens before the controllers are ready: what it answers from fills up meanwhile.

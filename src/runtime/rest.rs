@@ -17,6 +17,7 @@ use crate::config::{CertificateFiles, RestTls, Settings};
 use crate::domain::authority::AlternativeName;
 use crate::domain::secret::SecretText;
 use crate::runtime::dialects::dialects;
+use crate::runtime::rolls;
 use crate::runtime::surroundings::{Surroundings, Tasks, bind};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{ClientCertificates, Limits, Tls, serve};
@@ -30,6 +31,8 @@ pub async fn start(around: &Surroundings<'_>, registry: &mut Registry, tasks: &m
     let tls = tls(settings, app, shutdown).await?;
     let routes = api::routes(dialects(settings), (*app).clone(), HttpMetrics::register(registry));
     let listener = bind("--listen", settings.listen).await?;
+    // Ends by itself where there is nothing to ask.
+    tokio::spawn(rolls::keep_fresh((*app).clone(), (*shutdown).clone()));
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(address = %format!("{scheme}://{}", settings.listen), "REST");
     let served = serve(listener, tls, routes, Limits::default(), (*shutdown).clone());

@@ -13,6 +13,7 @@ use crate::domain::actor::{Actor, Scheme};
 use crate::domain::kmsauth::Claim;
 use crate::domain::secret::SecretText;
 use crate::server::Peer;
+use crate::server::header_login::{HeaderLogin, Said};
 
 /// Why a caller is nobody.
 #[derive(Debug)]
@@ -38,7 +39,13 @@ enum Presented {
     Unreadable,
 }
 
-pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Actor, Refused> {
+/// `login`: the proxy whose word counts, if there is one.
+pub async fn identify(
+    app: &App,
+    headers: &HeaderMap,
+    peer: Option<&Peer>,
+    login: Option<&HeaderLogin>,
+) -> Result<Actor, Refused> {
     let from = peer.map(|peer| peer.addr.ip());
     let (scheme, found) = match presented(headers) {
         Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
@@ -49,9 +56,14 @@ pub async fn identify(app: &App, headers: &HeaderMap, peer: Option<&Peer>) -> Re
             Err(error) => return Err(Refused::Unknown(error)),
         },
         Presented::Token(username, token) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &token).await),
-        Presented::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
-            Some(certificate) => (Scheme::MutualTls, app.callers.authenticate_certificate(certificate).await),
-            None => return Err(Refused::NotPresented),
+        Presented::Nothing => match login.map_or(Said::Nothing, |login| login.said(headers, peer)) {
+            Said::User(actor) => (Scheme::Header, Ok(Some(actor))),
+            Said::Unreadable => (Scheme::Header, Ok(None)),
+            Said::Nobody => return Err(Refused::NotPresented),
+            Said::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
+                Some(certificate) => (Scheme::MutualTls, app.callers.authenticate_certificate(certificate).await),
+                None => return Err(Refused::NotPresented),
+            },
         },
     };
     match found {

@@ -3,6 +3,8 @@
 
 mod activity;
 pub mod body;
+pub mod csrf;
+pub mod header_login;
 pub mod health;
 pub mod identity;
 pub mod listen;

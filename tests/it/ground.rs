@@ -7,9 +7,9 @@ use strongroom::adapters::kms::local::KeyFile;
 use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::MemoryJournal;
 use strongroom::adapters::system::SystemEntropy;
-use strongroom::app::Parts;
 use strongroom::app::keyring::Keyring;
 use strongroom::app::ports::{Clock, KeyTable, Store};
+use strongroom::app::{Parts, Rolls};
 use strongroom::domain::rules::Rules;
 
 /// On this store and with this key file, which is made if it is not there.
@@ -27,6 +27,7 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         review: None,
         identify: None,
         kmsauth: None,
+        rolls: Rolls::default(),
         rules: Rules::default(),
     }
 }

@@ -3,3 +3,4 @@
 pub mod kubernetes;
 
 pub use kubernetes::KubernetesIdentity;
+pub use kubernetes::roles::ServiceAccounts;

@@ -17,7 +17,7 @@ use crate::domain::record::Class;
 use crate::server::body::wiped;
 
 pub const POLICY: (&str, &str) = ("content-security-policy", "default-src 'self'; style-src 'self' 'unsafe-inline'");
-const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+pub const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 
 pub const JSON_HEADERS: [(&str, &str); 6] = [
     ("content-type", "application/json"),
@@ -166,6 +166,7 @@ pub fn refuse(refusal: Refusal) -> Response {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             response
         }
+        Refusal::Forged => page(StatusCode::UNAUTHORIZED),
         Refusal::Failed => page(StatusCode::FORBIDDEN),
         Refusal::TooLarge => told(StatusCode::PAYLOAD_TOO_LARGE, "body is too large".into(), Vec::new()),
         Refusal::Broken => told(StatusCode::BAD_REQUEST, "body could not be read".into(), Vec::new()),

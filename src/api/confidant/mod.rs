@@ -5,8 +5,11 @@ mod blind_credentials;
 mod certificates;
 mod credentials;
 mod error;
+mod grants;
 mod jwks;
+mod login;
 mod page;
+mod roles;
 mod schema;
 mod services;
 pub mod settings;
@@ -25,6 +28,7 @@ use crate::domain::Result;
 use crate::domain::permission::Action::{self, Archive, Create, Get, List, Metadata, Revert, Update};
 use crate::domain::permission::Resource;
 use crate::domain::record::Class;
+use crate::server::header_login::HeaderLogin;
 
 /// The dialect with its settings.
 #[derive(Default)]
@@ -42,6 +46,8 @@ static ROUTES: &[Route<Confidant>] = &[
     open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
     open(Method::GET, "/healthcheck", |_| Box::pin(async { route::response(StatusCode::OK, &[error::POLICY], "") })),
     open(Method::GET, "/v1/value_generator", |request| Box::pin(about::value(request))),
+    known(Method::GET, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),
+    known(Method::POST, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),
     known(Method::GET, "/v1/client_config", Get, Resource::Session, |call| run(call, about::client_config)),
     known(Method::GET, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
     known(Method::POST, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
@@ -64,6 +70,9 @@ static ROUTES: &[Route<Confidant>] = &[
     known(Method::GET, "/v1/services/{id}/{old}/{new}", Metadata, SERVICE, |call| run(call, services::diff)),
     known(Method::GET, "/v1/archive/services", List, SERVICE, |call| run(call, services::list_archive)),
     known(Method::GET, "/v1/archive/services/{id}", Metadata, SERVICE, |call| run(call, services::history)),
+    known(Method::GET, "/v1/roles", List, SERVICE, |call| run(call, roles::list)),
+    known(Method::GET, "/v1/grants/{id}", Metadata, SERVICE, |call| run(call, grants::get)),
+    known(Method::PUT, "/v1/grants/{id}", Update, SERVICE, |call| run(call, grants::put)),
     known(Method::GET, "/v1/blind_credentials", List, BLIND, |call| run(call, blind_credentials::list)),
     known(Method::POST, "/v1/blind_credentials", Create, BLIND, |call| run(call, blind_credentials::create)),
     known(Method::GET, "/v1/blind_credentials/{id}", Get, BLIND, |call| run(call, blind_credentials::get)),
@@ -148,5 +157,13 @@ impl Dialect for Confidant {
 
     fn refuse(refusal: Refusal) -> Response {
         error::refuse(refusal)
+    }
+
+    fn header_login(&self) -> Option<&HeaderLogin> {
+        self.settings.header_login.as_ref()
+    }
+
+    fn xsrf_cookie(&self) -> &str {
+        &self.settings.xsrf_cookie
     }
 }

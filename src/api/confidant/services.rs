@@ -9,6 +9,7 @@ use crate::api::confidant::{Call, page, wire};
 use crate::api::json::Json;
 use crate::app::ports::Which;
 use crate::domain::Result;
+use crate::domain::name::Revision;
 use crate::domain::permission::Action;
 use crate::domain::record::Entry;
 use crate::domain::service::Service;
@@ -50,6 +51,9 @@ pub async fn put(call: Arc<Call>) -> Result<Json> {
     let settings = &call.dialect.settings;
     let draft = shape::draft(&wire::body(&call)?, &settings.accounts)?;
     let view = call.app.services.put(&call.actor, slot, draft).await?;
+    if view.entry.stamp.number == Revision::FIRST {
+        call.app.grants.give_to_new(id(&call)).await;
+    }
     let all = ["create", "metadata", "get", "update"].map(|right| (right, true));
     Ok(shape::service(&view, Show::Keys, wire::permissions(&all), &settings.rotation))
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::domain::credential::rotation::Rotation;
+use crate::server::header_login::HeaderLogin;
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -16,11 +17,11 @@ pub struct Settings {
     pub client_config: String,
     /// What a service's account may be.
     pub accounts: Vec<String>,
-    /// Names of roles that services are offered.
-    pub roles: Vec<String>,
     /// Whether services get grants of the key that signs callers' tokens.
     pub manages_grants: bool,
     pub xsrf_cookie: String,
+    /// The proxy that logs callers in.
+    pub header_login: Option<HeaderLogin>,
 }
 
 /// When writes are refused.
@@ -46,9 +47,9 @@ impl Default for Settings {
             maintenance: Maintenance::default(),
             client_config: "{}".into(),
             accounts: Vec::new(),
-            roles: Vec::new(),
             manages_grants: false,
             xsrf_cookie: "XSRF-TOKEN".into(),
+            header_login: None,
         }
     }
 }

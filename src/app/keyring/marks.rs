@@ -56,6 +56,18 @@ impl Keyring {
         })
     }
 
+    /// Signs that this caller was sent something at this second, for whoever has to know it again.
+    pub fn sign_caller(&self, caller: &str, second: i64) -> Result<Mac> {
+        let epoch = self.current();
+        Ok(Mac { epoch, bytes: self.signed(epoch, b"caller", &caller_parts(caller, second))? })
+    }
+
+    /// `Error::KeyReplaced` where the key that signed it was retired since.
+    pub fn verify_caller(&self, caller: &str, second: i64, mac: &Mac) -> Result<()> {
+        let signed = self.signed(mac.epoch, b"caller", &caller_parts(caller, second))?;
+        require(&signed, &mac.bytes, || Error::Unauthenticated)
+    }
+
     fn signed(&self, epoch: u32, what: &[u8], parts: &[impl AsRef<[u8]>]) -> Result<[u8; 32]> {
         let ring = self.ring();
         let key = ring.keys.get(&epoch).ok_or(Error::KeyReplaced)?;
@@ -90,6 +102,10 @@ fn head_parts(head: &Head, stamp: &Stamp) -> [Vec<u8>; 9] {
 
 fn position_parts(chain: &[u8], position: &Position) -> [Vec<u8>; 3] {
     [chain.to_vec(), position.number.to_be_bytes().to_vec(), position.hash.to_vec()]
+}
+
+fn caller_parts(caller: &str, second: i64) -> [Vec<u8>; 2] {
+    [caller.into(), second.to_be_bytes().to_vec()]
 }
 
 /// The tags are no secrets, but a forger must not find them byte by byte.

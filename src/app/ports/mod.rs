@@ -4,6 +4,7 @@ mod caller;
 mod journal;
 mod key;
 mod making;
+mod role;
 mod token;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use caller::{Identify, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
 pub use making::{Countersign, Keymaker, SignTokens};
+pub use role::{GrantKeeper, Grants, RoleBook};
 pub use token::{OpenedToken, TokenContext, TokenService};
 
 use crate::app::audit::{Note, Position};

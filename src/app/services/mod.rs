@@ -224,7 +224,12 @@ impl Services {
         entry.ok_or_else(|| Error::not_found(format!("service {id}")))
     }
 
-    async fn require(&self, actor: &Actor, action: Action, id: &str) -> Result<Option<Entry<Service>>> {
+    pub(in crate::app) async fn require(
+        &self,
+        actor: &Actor,
+        action: Action,
+        id: &str,
+    ) -> Result<Option<Entry<Service>>> {
         let found = self.records.find_one::<Service>(Key::Names(&[id])).await?;
         self.require_found(actor, action, id, found).await
     }

@@ -2,8 +2,10 @@
 
 mod acl;
 mod authorities;
+pub mod header;
 pub mod jwt;
 pub mod kmsauth;
+pub mod roles;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,7 +17,9 @@ use crate::domain::credential::rotation::Rotation;
 use crate::domain::permission::Acl;
 use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
+pub use header::HeaderLogin;
 pub use kmsauth::{Kmsauth, TokenKeys};
+pub use roles::{Iam, RolesFrom};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -35,13 +39,19 @@ pub struct Confidant {
     pub client_config: serde_json::Map<String, serde_json::Value>,
     /// Names of roles that services are offered.
     pub roles: Vec<String>,
-    authorities: authorities::Given,
-    pub jwt: jwt::Jwt,
+    pub roles_from: RolesFrom,
+    pub iam: Iam,
     /// Callers that a key service vouches for; absent: none.
     pub kmsauth: Option<Kmsauth>,
+    /// Callers that a proxy logs in; absent: none.
+    pub header_login: Option<HeaderLogin>,
+    /// Name of the cookie in which pages find the token that writes must carry; absent: `XSRF-TOKEN`.
+    pub xsrf_cookie: Option<String>,
     /// What principals may.
     #[serde(deserialize_with = "acl::read")]
     acl: Acl,
+    authorities: authorities::Given,
+    pub jwt: jwt::Jwt,
 }
 
 /// After how many days a credential is due for another value.
@@ -58,10 +68,11 @@ impl Confidant {
         if self.history_page_limit == Some(0) {
             return refuse("confidant.historyPageLimit must be at least 1");
         }
+        roles::check(self.roles_from, &self.roles, &self.iam, self.kmsauth.as_ref())?;
         authorities::authorities(&self.authorities)?;
         // Files are read when the server starts.
         self.jwt.issuance(|_| Ok(SecretText::default()))?;
-        Ok(())
+        self.xsrf_cookie.as_deref().map_or(Ok(()), header::check_cookie)
     }
 
     /// Without keys for tokens: their files are not read here.

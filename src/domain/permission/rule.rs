@@ -152,7 +152,7 @@ impl Acl {
 type Row = (&'static str, &'static [&'static str], &'static [&'static str], &'static str);
 
 /// Users do everything but make certificates, and get tokens for themselves. A service reads the service of its name, and
-/// has certificates made: for which names of an authority, that authority's pattern says (`app/certificates`).
+/// has certificates made: under which names is the authority's to say, of all of them.
 const DEFAULT: [Row; 5] = [
     ("user:*", &["credential", "blind_credential", "service"], &[], "*"),
     ("user:*", &["jwt"], &["get"], ACTOR),

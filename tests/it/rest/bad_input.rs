@@ -18,10 +18,11 @@ struct Write {
     good: Value,
 }
 
-/// Reverts need none, the other two take it or leave it.
+/// Reverts, grants and logins need none, the other two take it or leave it.
 pub fn reads_body(route: &Route<Confidant>) -> bool {
     let bare = ["/{revision}", "/archive", "/email"].iter().any(|end| route.template.ends_with(end));
-    route.method != Method::GET && !bare
+    let unread = ["/v1/grants/{id}", "/v1/login"].contains(&route.template);
+    route.method != Method::GET && !bare && !unread
 }
 
 async fn writes(house: &House) -> Vec<Write> {

@@ -1,11 +1,10 @@
 //! Certificate authorities and certificates as Confidant's clients ask for them. OpenSSL judges every certificate and
 //! makes every signing request.
 
-use std::fs;
-use std::process::Command;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom::api::confidant::settings::Settings;
@@ -17,58 +16,7 @@ use strongroom::domain::name::Path;
 use strongroom::domain::rules::Rules;
 
 use crate::rest::house::{House, answer, request};
-
-/// A folder with files for OpenSSL.
-struct Desk(tempfile::TempDir);
-
-impl Desk {
-    fn new() -> Self {
-        let desk = Self(tempfile::tempdir().unwrap());
-        // Instead of the machine's own configuration, which adds extensions.
-        desk.lay("config", "[req]\ndistinguished_name=dn\n[dn]\n");
-        desk
-    }
-
-    fn lay(&self, name: &str, text: &str) {
-        fs::write(self.0.path().join(name), text).unwrap();
-    }
-
-    fn openssl(&self, words: &[&str]) -> Result<String, String> {
-        let output = Command::new("openssl").args(words).current_dir(self.0.path()).output();
-        let output = output.expect("these tests need openssl");
-        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            Ok(said(&output.stdout))
-        } else {
-            Err(said(&output.stderr) + &said(&output.stdout))
-        }
-    }
-
-    /// A signing request in PEM, for a new key of this sort.
-    fn csr(&self, key: &[&str], subject: &str, more: &[&str]) -> String {
-        let mut make = vec!["genpkey", "-out", "key"];
-        make.extend(key);
-        self.openssl(&make).unwrap();
-        let mut ask = vec!["req", "-config", "config", "-new", "-utf8", "-key", "key", "-subj", subject];
-        ask.extend(more);
-        self.openssl(&ask).unwrap()
-    }
-
-    /// Held by its chain up to the root, and readable text of it.
-    fn judged(&self, answer: &Value, root: &str) -> String {
-        self.lay("leaf", answer["certificate"].as_str().unwrap());
-        self.lay("chain", answer["certificate_chain"].as_str().unwrap());
-        self.lay("root", root);
-        let verified = self.openssl(&["verify", "-x509_strict", "-CAfile", "root", "-untrusted", "chain", "leaf"]);
-        assert_eq!(verified.as_deref(), Ok("leaf: OK\n"));
-        self.openssl(&["x509", "-in", "leaf", "-noout", "-text", "-nameopt", "RFC2253"]).unwrap()
-    }
-
-    /// Of the certificate that was judged last.
-    fn ends_within(&self, days: i64) -> bool {
-        self.openssl(&["x509", "-in", "leaf", "-noout", "-checkend", &(days * 86_400).to_string()]).is_err()
-    }
-}
+use crate::rest::openssl::Desk;
 
 /// For `till.example`. Nobody has its key any more.
 pub const CSR: &str = include_str!("till.csr");
@@ -381,5 +329,26 @@ async fn an_issued_certificate_leaves_one_record_and_nothing_else() {
     );
     assert_eq!((&record["name"], &record["id"]), (&json!("till.example"), &json!(serial)));
     assert_eq!(record["with"], json!([["/kubernetes/shop/below", 1]]));
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_too_many_keys_are_being_made_callers_are_told_to_come_again() {
+    let house = house().await;
+    let places = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) + 64;
+    let make = || {
+        let request = house.client.get(house.url("/v1/certificates/shop.root/till.example"));
+        request.bearer_auth("all").send()
+    };
+    let mut asked: FuturesUnordered<_> = (0..places + 8).map(|_| make()).collect();
+    let refused = loop {
+        let answer = asked.next().await.expect("an answer that refuses").unwrap();
+        if answer.status() != 200 {
+            break answer;
+        }
+    };
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "2"));
+    // Those who hang up give their places back.
+    drop(asked);
     house.close().await;
 }

@@ -19,7 +19,7 @@ use strongroom::app::alarm::Alarm;
 use strongroom::app::kmsauth::Kmsauth;
 use strongroom::app::own::Lifetimes;
 use strongroom::app::ports::{Identify, Review, Store};
-use strongroom::app::{App, Parts, services};
+use strongroom::app::{App, Parts, Rolls, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
@@ -95,6 +95,7 @@ pub struct House {
 pub struct Setup {
     pub limits: Limits,
     pub kmsauth: Option<Kmsauth>,
+    pub rolls: Rolls,
     pub rules: Rules,
     pub dialects: Dialects,
 }
@@ -118,6 +119,8 @@ pub fn builder(roots: &str, identity: Option<&str>) -> reqwest::ClientBuilder {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let roots = Certificate::from_pem_bundle(roots.as_bytes()).unwrap();
     let builder = Client::builder().tls_certs_only(roots).no_proxy().timeout(Duration::from_secs(20));
+    // A redirect is an answer.
+    let builder = builder.redirect(reqwest::redirect::Policy::none());
     match identity {
         Some(pem) => builder.identity(Identity::from_pem(pem.as_bytes()).unwrap()),
         None => builder,
@@ -135,17 +138,18 @@ impl House {
 
     pub async fn with(settings: Settings, rules: Rules) -> Self {
         let dialects = Dialects { confidant: Confidant { settings } };
-        Self::set_up(Setup { dialects, rules, ..Setup::default() }).await
+        Self::set_up(Setup { rules, dialects, ..Setup::default() }).await
     }
 
     pub async fn set_up(setup: Setup) -> Self {
-        let Setup { limits, kmsauth, rules, dialects } = setup;
+        let Setup { limits, kmsauth, rolls, rules, dialects } = setup;
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app = Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rules, ..parts }));
+        let app =
+            Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rolls, rules, ..parts }));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,11 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom::adapters::kms::aws::tokens::AwsTokens;
-use strongroom::adapters::system::SystemClock;
+use strongroom::adapters::kms::local::tokens::KeyFileTokens;
+use strongroom::adapters::system::{SystemClock, SystemEntropy};
 use strongroom::api::Dialects;
-use strongroom::app::kmsauth::Kmsauth;
+use strongroom::app::kmsauth::{Kmsauth, make};
 use strongroom::domain::actor::PrincipalKind::{Service, User};
-use strongroom::domain::kmsauth::{KeyUse, Terms};
+use strongroom::domain::kmsauth::{Claim, KeyUse, Terms, Window};
 
 use crate::kms::contract;
 use crate::kms::moto::Moto;
@@ -93,6 +94,43 @@ impl Vouched {
 
     fn decrypts(&self) -> usize {
         self.proxy.actions().iter().filter(|action| *action == "Decrypt").count()
+    }
+}
+
+/// Keys of a file, where no KMS is needed.
+pub struct KeyFile {
+    service: Arc<KeyFileTokens>,
+    terms: Terms,
+    _dir: tempfile::TempDir,
+}
+
+impl KeyFile {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names = [Service, User].map(|kind| kind.as_str().to_owned());
+        let entropy = Arc::new(SystemEntropy::default());
+        let service = KeyFileTokens::open_or_create(&dir.path().join("key"), &names, entropy).unwrap();
+        let terms = Terms {
+            to: TO.into(),
+            versions: 1..=2,
+            kinds: vec![Service, User],
+            keys: [Service, User].map(|kind| KeyUse { key: kind.as_str().into(), kind, account: None }).to_vec(),
+            max_lifetime: SignedDuration::from_mins(60),
+        };
+        Self { service: Arc::new(service), terms, _dir: dir }
+    }
+
+    pub fn kmsauth(&self) -> Kmsauth {
+        Kmsauth::new(self.service.clone(), self.terms.clone(), Arc::new(SystemClock))
+    }
+
+    /// For as long as a test runs.
+    pub async fn token(&self, username: &str) -> String {
+        let claim = Claim::parse(username).unwrap();
+        let now = Timestamp::now();
+        let window = Window { not_before: now, not_after: now + SignedDuration::from_mins(59) };
+        let made = make(self.service.as_ref(), claim.kind.as_str(), &claim, TO, window).await;
+        made.unwrap().expose().to_owned()
     }
 }
 

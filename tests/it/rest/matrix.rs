@@ -3,7 +3,6 @@
 use reqwest::{Client, Method};
 use serde_json::json;
 use strongroom::api::confidant::Confidant;
-use strongroom::api::confidant::settings::Settings;
 use strongroom::api::route::Dialect;
 use strongroom::domain::authority::{Issuer, Policy, Role};
 use strongroom::domain::client::State;
@@ -11,8 +10,10 @@ use strongroom::domain::rules::Rules;
 
 use crate::rest::blind::blind;
 use crate::rest::certificates::CSR;
-use crate::rest::house::{House, client, request};
+use crate::rest::header_login;
+use crate::rest::house::{House, Setup, client, request};
 use crate::rest::jwks;
+use crate::rest::kmsauth::KeyFile;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -38,9 +39,16 @@ enum Who {
     TokenWithout,
     /// May list and see, but not read.
     TokenThatSees,
+    /// By a kmsauth token; a service outside all namespaces has its name.
+    ServicePrincipal,
+    UserPrincipal,
+    /// Behind the proxy, with the token of its page.
+    HeaderUser,
+    /// The same without it.
+    ForgedPage,
 }
 
-const CALLERS: [Who; 16] = [
+const CALLERS: [Who; 20] = [
     Who::Nobody,
     Who::WrongPassword,
     Who::UnknownToken,
@@ -57,6 +65,10 @@ const CALLERS: [Who; 16] = [
     Who::TokenWithRights,
     Who::TokenWithout,
     Who::TokenThatSees,
+    Who::ServicePrincipal,
+    Who::UserPrincipal,
+    Who::HeaderUser,
+    Who::ForgedPage,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,16 +94,19 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> u16 {
         Who::Nobody => return 401,
         Who::WrongPassword | Who::UnknownToken | Who::UnknownCertificate => return 403,
         Who::Suspended | Who::Revoked | Who::SuspendedCertificate => return 403,
+        Who::ForgedPage if method != Method::GET && !is_session(template) => return 401,
+        Who::ForgedPage => return expected(method, template, Who::HeaderUser, whose),
         _ => {}
     }
-    let all = matches!(who, Who::Admin | Who::TokenWithRights);
+    let signs = matches!(who, Who::Admin | Who::TokenWithRights);
+    let all = signs || matches!(who, Who::UserPrincipal | Who::HeaderUser);
     let sees = all || who == Who::TokenThatSees;
     let found = if whose == Whose::Nobodys { 404 } else { 200 };
     let writable = if matches!(whose, Whose::Shop | Whose::Bank) { 409 } else { found };
     let opened = match whose {
         Whose::Shop => matches!(who, Who::Listed | Who::ListedByCertificate),
         Whose::Bank => who == Who::ListedElsewhere,
-        Whose::Rest => who == Who::Namesake,
+        Whose::Rest => matches!(who, Who::Namesake | Who::ServicePrincipal),
         Whose::Nobodys => false,
     };
     let allowed = |allowed: bool, status: u16| if allowed { status } else { 403 };
@@ -117,20 +132,31 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> u16 {
         ("GET", "/v1/archive/blind_credentials/{id}") => allowed(sees, blind),
         ("PUT", "/v1/blind_credentials/{id}") => allowed(all, blind),
         ("PUT", "/v1/blind_credentials/{id}/{revision}") => allowed(all, blind_refused),
+        (_, "/v1/login") => 302,
         ("GET", "/v1/user/email" | "/v1/client_config") | ("POST", "/v1/user/email") => 200,
+        ("GET", "/v1/roles") => allowed(sees, 200),
+        ("GET", "/v1/grants/{id}") => allowed(sees || opened, if found == 404 { 400 } else { 200 }),
+        ("PUT", "/v1/grants/{id}") => allowed(all, if found == 404 { 400 } else { 200 }),
         ("GET", "/v1/services/{id}/{old}/{new}" | "/v1/archive/services/{id}") => allowed(sees || opened, found),
         ("PUT", "/v1/services/{id}/{revision}") => allowed(all, refused),
         ("GET", "/v1/services") => allowed(sees, 200),
         ("GET", "/v1/services/{id}") => allowed(all || opened, found),
         // A service that is not there is created.
         ("PUT", "/v1/services/{id}") => allowed(all, if whose == Whose::Nobodys { 200 } else { writable }),
-        ("GET", "/v1/cas") => allowed(sees, 200),
+        ("GET", "/v1/cas") => allowed(signs || matches!(who, Who::TokenThatSees | Who::ServicePrincipal), 200),
         // Whoever may list authorities is told which there are not.
         (_, template) if template.contains("{ca}") => match whose {
-            Whose::Shop | Whose::Bank => allowed(all, 200),
-            Whose::Rest | Whose::Nobodys => allowed(sees, 404),
+            // No pattern says under which names a service may have certificates of these.
+            Whose::Shop | Whose::Bank => {
+                allowed(signs || (who == Who::ServicePrincipal && template == "/v1/cas/{ca}"), 200)
+            }
+            Whose::Rest | Whose::Nobodys => {
+                allowed(signs || matches!(who, Who::TokenThatSees | Who::ServicePrincipal), 404)
+            }
         },
-        (_, template) if template.starts_with("/v1/jwks/token") => allowed(all, 200),
+        // About itself, where the path does not say otherwise.
+        (_, "/v1/jwks/token") => allowed(all, 200),
+        (_, template) if template.starts_with("/v1/jwks/token") => allowed(signs, 200),
         _ => panic!("{method} {template} has no row in the matrix of permissions"),
     }
 }
@@ -140,8 +166,17 @@ fn is_open(template: &str) -> bool {
     matches!(template, "/openapi.json" | "/healthcheck" | "/v1/value_generator" | "/v1/jwks/public/{environment}")
 }
 
+/// About the caller itself: changes nothing, by whichever method.
+fn is_session(template: &str) -> bool {
+    matches!(template, "/v1/user/email" | "/v1/login")
+}
+
 struct Cast {
     house: House,
+    /// Tokens of the principals, and of the page.
+    service: String,
+    user: String,
+    page: String,
     listed: Client,
     suspended: Client,
     unknown: Client,
@@ -152,7 +187,11 @@ struct Cast {
 impl Cast {
     async fn new() -> Self {
         let rules = Rules { tokens: jwks::one(), ..Rules::default() };
-        let mut house = House::with(Settings::default(), rules).await;
+        let (keys, dialects) = (KeyFile::new(), header_login::dialects());
+        let (service, user) = (keys.token("2/service/mail").await, keys.token("2/user/ann").await);
+        let kmsauth = Some(keys.kmsauth());
+        let mut house = House::set_up(Setup { kmsauth, rules, dialects, ..Setup::default() }).await;
+        let page = header_login::page_token(&house);
         for name in ["plain", "mail"] {
             let password = house.app.clients.create(name, false).await.unwrap();
             house.passwords.push((name, password));
@@ -185,7 +224,7 @@ impl Cast {
         assert_eq!(status, 200);
         let blind = blind["id"].as_str().unwrap().to_owned();
         let credentials = [shop, bank, rest, "0".repeat(31) + "1"];
-        Self { house, listed, suspended, unknown, credentials, blind }
+        Self { house, service, user, page, listed, suspended, unknown, credentials, blind }
     }
 
     fn request(&self, who: Who, method: &Method, path: &str) -> reqwest::RequestBuilder {
@@ -211,6 +250,10 @@ impl Cast {
             Who::TokenWithRights => request.bearer_auth("all"),
             Who::TokenWithout => request.bearer_auth("none"),
             Who::TokenThatSees => request.bearer_auth("sees"),
+            Who::ServicePrincipal => request.basic_auth("2/service/mail", Some(&self.service)),
+            Who::UserPrincipal => request.basic_auth("2/user/ann", Some(&self.user)),
+            Who::HeaderUser => header_login::ann(request).header("x-xsrf-token", &self.page),
+            Who::ForgedPage => header_login::ann(request),
         }
     }
 
@@ -264,14 +307,15 @@ async fn every_caller_gets_what_its_rights_are_and_nothing_else() {
                 let wanted = expected(&route.method, route.template, who, whose);
                 let text = response.text().await.unwrap();
                 // What is neither done nor denied leaves none: it is not there, or somebody else's to write.
-                let records = u64::from(!is_open(route.template) && matches!(status, 200 | 401 | 403));
+                let records = u64::from(!is_open(route.template) && matches!(status, 200 | 302 | 401 | 403));
                 let recorded = cast.house.recorded().await - before;
                 let told = |value: &str| text.contains(value);
                 let values_of_others = match (who, whose) {
-                    (Who::Admin | Who::TokenWithRights, _) => false,
+                    (Who::Admin | Who::TokenWithRights | Who::UserPrincipal, _) => false,
+                    (Who::HeaderUser | Who::ForgedPage, _) => false,
                     (Who::Listed | Who::ListedByCertificate, Whose::Shop) => told("bank-value") || told("rest-value"),
                     (Who::ListedElsewhere, Whose::Bank) => told("shop-value") || told("rest-value"),
-                    (Who::Namesake, Whose::Rest) => told("shop-value") || told("bank-value"),
+                    (Who::Namesake | Who::ServicePrincipal, Whose::Rest) => told("shop-value") || told("bank-value"),
                     _ => told("-value"),
                 };
                 if status != wanted || values_of_others {
@@ -291,7 +335,7 @@ async fn every_caller_gets_what_its_rights_are_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_may_not_see_a_record_does_not_learn_that_it_exists() {
     let cast = Cast::new().await;
-    for who in [Who::Plain, Who::Listed, Who::TokenWithout] {
+    for who in [Who::Plain, Who::Listed, Who::TokenWithout, Who::ServicePrincipal] {
         for route in Confidant::routes().iter().filter(|route| route.template.contains("{id}")) {
             let mut answers = Vec::new();
             for whose in [Whose::Bank, Whose::Nobodys] {

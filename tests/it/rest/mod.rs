@@ -1,16 +1,21 @@
 //! The REST edge as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
 mod about;
+mod acl;
 mod bad_input;
 mod blind;
 mod certificates;
 mod document;
 mod generated;
+mod grants;
+mod header_login;
 mod history;
 pub mod house;
 mod jwks;
 mod kmsauth;
+mod kmsauth_token;
 mod matrix;
+mod openssl;
 mod shapes;
 mod transport;
 
@@ -26,6 +31,8 @@ fn every_operation_stands_on_the_dialects_page_with_tests_that_exist() {
         include_str!("blind.rs"),
         include_str!("certificates.rs"),
         include_str!("document.rs"),
+        include_str!("grants.rs"),
+        include_str!("header_login.rs"),
         include_str!("history.rs"),
         include_str!("jwks.rs"),
         include_str!("kmsauth.rs"),

@@ -4,6 +4,7 @@
 
 mod access;
 mod memory;
+pub mod roles;
 mod token;
 
 use std::sync::Arc;

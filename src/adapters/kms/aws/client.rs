@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryConfig;
 use aws_smithy_http_client::Builder;
@@ -11,6 +11,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Certificate;
 
 use super::later;
 use crate::domain::{Error, Result};
@@ -21,6 +22,15 @@ const ANSWER: Duration = Duration::from_secs(5);
 const ALTOGETHER: Duration = Duration::from_secs(15);
 
 pub async fn build(endpoint: Option<String>, region: Option<String>) -> Result<Client> {
+    let shared = shared(region).await?;
+    let mut config = aws_sdk_kms::config::Builder::from(&shared);
+    // Of KMS alone: credentials are fetched from where they always are.
+    config.set_endpoint_url(endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)));
+    Ok(Client::from_conf(config.build()))
+}
+
+/// Credentials and region, from where the AWS SDKs look for them.
+pub async fn shared(region: Option<String>) -> Result<SdkConfig> {
     let tls = TlsContext::builder().with_trust_store(roots()).build().map_err(Error::internal)?;
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls).build_https();
     let timeouts = TimeoutConfig::builder()
@@ -45,10 +55,15 @@ pub async fn build(endpoint: Option<String>, region: Option<String>) -> Result<C
             "no region is known; set one (--kms-region, or region of confidant.kmsauth), or name the key by its ARN",
         ));
     }
-    let mut config = aws_sdk_kms::config::Builder::from(&shared);
-    // Of KMS alone: credentials are fetched from where they always are.
-    config.set_endpoint_url(endpoint.or_else(|| shared.endpoint_url().map(str::to_owned)));
-    Ok(Client::from_conf(config.build()))
+    Ok(shared)
+}
+
+/// The same root certificates for requests that we sign ourselves.
+pub fn certificates() -> Result<Vec<Certificate>> {
+    let system = rustls_native_certs::load_native_certs().certs;
+    let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+    let certificates = if system.is_empty() { built_in } else { &system };
+    certificates.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>().map_err(Error::internal)
 }
 
 /// The system's root certificates, or `SSL_CERT_FILE`; where there are none, as in our own image, Mozilla's as

@@ -6,6 +6,8 @@
 
 mod client;
 mod failure;
+pub mod grants;
+pub mod iam;
 mod pace;
 pub mod tokens;
 mod turns;

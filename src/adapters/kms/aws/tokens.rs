@@ -29,7 +29,7 @@ pub struct AwsTokens {
     client: OnceCell<Client>,
     /// By ARN, what the settings call a key. Asked for once: an alias that is moved counts after a restart.
     keys: OnceCell<BTreeMap<String, Vec<String>>>,
-    turns: Turns,
+    pub(super) turns: Turns,
 }
 
 impl AwsTokens {
@@ -44,7 +44,13 @@ impl AwsTokens {
         Self { client: OnceCell::new_with(Some(client)), ..Self::new(place) }
     }
 
-    async fn client(&self) -> Result<&Client> {
+    /// Of those that were made with a single key.
+    pub(super) async fn only_key(&self) -> Result<&str> {
+        let known = self.keys().await?.keys().next();
+        known.map(String::as_str).ok_or_else(|| Error::internal("no key was given"))
+    }
+
+    pub(super) async fn client(&self) -> Result<&Client> {
         let region = self.place.region.clone();
         let region = region.or_else(|| self.place.keys.iter().find_map(|key| region_of(key)).map(str::to_owned));
         self.client.get_or_try_init(|| client::build(self.place.endpoint.clone(), region)).await
@@ -84,7 +90,7 @@ fn is_key_arn(name: &str) -> bool {
 }
 
 /// What is no token's fault. Whoever calls has to wait, whether time mends it or somebody must.
-fn trouble(key: &str, failure: Failure) -> Error {
+pub(super) fn trouble(key: &str, failure: Failure) -> Error {
     let why = match failure {
         Failure::Later(why) | Failure::Denied(why) | Failure::Refused(why) | Failure::Stranger(why) => why,
         Failure::Foreign => "is of another account or context".into(),
