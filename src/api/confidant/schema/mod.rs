@@ -69,6 +69,8 @@ const LIST: &[u16] = &[400];
 const FIND: &[u16] = &[404];
 const CREATE: &[u16] = &[409];
 const CHANGE: &[u16] = &[404, 409];
+/// A service that is not there is a bad request, as in Confidant.
+const GRANT: &[u16] = &[400, 404];
 /// What is not there is an environment that cannot be, as in Confidant.
 const TOKEN: &[u16] = &[400];
 /// 409 while the authority itself is still waited for.
@@ -78,6 +80,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("GET /openapi.json", Operation::new("This document.", "Document")),
     ("GET /healthcheck", Operation::bare("Answers while the server does.", 200)),
     ("GET /v1/value_generator", Operation::new("A random value; nothing of it is kept.", "Value").or(&[500])),
+    ("GET /v1/login", Operation::bare("Where the web page goes when nobody is logged in yet.", 302)),
+    ("POST /v1/login", Operation::bare("Where the web page goes when nobody is logged in yet.", 302)),
     ("GET /v1/client_config", Operation::new("What the web page wants to know of this installation.", "ClientConfig")),
     ("GET /v1/user/email", Operation::new("Who is calling.", "Email")),
     ("POST /v1/user/email", Operation::new("Who is calling.", "Email")),
@@ -145,6 +149,9 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ),
     ("GET /v1/archive/services", Operation::new("All revisions of all services.", "Services").query(PAGE).or(LIST)),
     ("GET /v1/archive/services/{id}", Operation::new("All revisions of a service.", "ServiceRevisions").or(FIND)),
+    ("GET /v1/roles", Operation::new("Names that a new service may be given.", "Roles")),
+    ("GET /v1/grants/{id}", Operation::new("A service's grants of the key of tokens.", "Grants").or(GRANT)),
+    ("PUT /v1/grants/{id}", Operation::new("Gives a service its grants.", "Grants").or(GRANT)),
     ("GET /v1/blind_credentials", Operation::new("All blind credentials, without ciphertext.", "BlindList")),
     (
         "POST /v1/blind_credentials",

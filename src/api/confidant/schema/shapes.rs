@@ -188,11 +188,14 @@ fn services() -> Schemas {
     let ids = json!({ "type": "array", "maxItems": 1000, "items": text() });
     let put =
         [("enabled", boolean()), ("account", text_or_null()), ("credentials", ids.clone()), ("blind_credentials", ids)];
+    let grants = exactly(&[("encrypt_grant", boolean()), ("decrypt_grant", boolean())]);
     named([
         ("Service", exactly(&service)),
         ("Services", page("services", "Service")),
         ("ServiceRevisions", page("revisions", "Service")),
         ("ServicePut", with(&[], &put)),
+        ("Roles", exactly(&[("roles", texts())])),
+        ("Grants", exactly(&[("id", text()), ("grants", grants)])),
     ])
 }
 
@@ -293,7 +296,7 @@ pub fn refusals() -> Value {
     let mut refusals = json!({});
     for (status, what, content) in [
         ("400", "something in the request cannot be: error names it", vec![wrong]),
-        ("401", "nobody is calling", vec![page.clone()]),
+        ("401", "nobody is calling, or of another account", vec![error(), page.clone()]),
         ("403", "the caller is not accepted, or may not do that", vec![referred(), page.clone()]),
         ("404", "there is no such record", vec![missing, page.clone()]),
         ("409", "it is somebody else's, or taken, or was changed meanwhile", vec![referred()]),
