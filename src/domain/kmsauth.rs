@@ -93,7 +93,7 @@ impl Window {
 
 fn time(text: &str) -> Option<Timestamp> {
     let civil = DateTime::strptime(TIME_FORMAT, text).ok().filter(|_| text.len() == TIME_LENGTH)?;
-    Some(TimeZone::UTC.to_timestamp(civil).ok()?)
+    TimeZone::UTC.to_timestamp(civil).ok()
 }
 
 /// A key that makes tokens, by the name that the settings give it.

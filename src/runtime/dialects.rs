@@ -38,7 +38,6 @@ pub fn dialects(settings: &Settings) -> Dialects {
         manages_grants: given.kmsauth.as_ref().is_some_and(|kmsauth| kmsauth.manages_grants),
         xsrf_cookie: given.xsrf_cookie.clone().unwrap_or(default.xsrf_cookie),
         header_login: given.header_login.clone().map(header_login),
-        ..Dialect::default()
     };
     Dialects { confidant: Confidant { settings: confidant } }
 }

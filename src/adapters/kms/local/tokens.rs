@@ -97,7 +97,9 @@ impl TokenService for KeyFileTokens {
 }
 
 /// Name of the key, everything before the nonce, nonce, ciphertext.
-fn parts(token: &[u8]) -> Option<(&str, &[u8], [u8; NONCE_LEN], &[u8])> {
+type Parts<'a> = (&'a str, &'a [u8], [u8; NONCE_LEN], &'a [u8]);
+
+fn parts(token: &[u8]) -> Option<Parts<'_>> {
     let (&[VERSION, length], rest) = token.split_first_chunk::<2>()? else { return None };
     let (name, rest) = rest.split_at_checked(length.into())?;
     let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
