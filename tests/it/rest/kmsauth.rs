@@ -127,7 +127,7 @@ impl KeyFile {
     /// For as long as a test runs.
     pub async fn token(&self, username: &str) -> String {
         let claim = Claim::parse(username).unwrap();
-        let now = Timestamp::now();
+        let now = SystemClock.now();
         let window = Window { not_before: now, not_after: now + SignedDuration::from_mins(59) };
         let made = make(self.service.as_ref(), claim.kind.as_str(), &claim, TO, window).await;
         made.unwrap().expose().to_owned()
@@ -142,7 +142,7 @@ fn context(username: &str, to: &str) -> Value {
 }
 
 fn window(from: i64, to: i64) -> String {
-    let at = |minutes| (Timestamp::now() + SignedDuration::from_mins(minutes)).strftime("%Y%m%dT%H%M%SZ").to_string();
+    let at = |minutes| (SystemClock.now() + SignedDuration::from_mins(minutes)).strftime("%Y%m%dT%H%M%SZ").to_string();
     json!({"not_before": at(from), "not_after": at(to)}).to_string()
 }
 
