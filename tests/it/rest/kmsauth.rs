@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use strongroom::adapters::kms::aws::tokens::AwsTokens;
@@ -14,6 +14,7 @@ use strongroom::adapters::kms::local::tokens::KeyFileTokens;
 use strongroom::adapters::system::{SystemClock, SystemEntropy};
 use strongroom::api::Dialects;
 use strongroom::app::kmsauth::{Kmsauth, make};
+use strongroom::app::ports::Clock;
 use strongroom::domain::actor::PrincipalKind::{Service, User};
 use strongroom::domain::kmsauth::{Claim, KeyUse, Terms, Window};
 
