@@ -1,6 +1,7 @@
 //! JSON that may hold secrets, read and written without leaving copies behind: every text is wiped when
 //! dropped, and an answer is written into memory of its exact size.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 
@@ -10,6 +11,9 @@ use zeroize::Zeroizing;
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
+/// Of a member: nearly all are words of the program.
+pub type Name = Cow<'static, str>;
+
 pub enum Json {
     Null,
     Bool(bool),
@@ -18,7 +22,7 @@ pub enum Json {
     Text(SecretText),
     List(Vec<Json>),
     /// In the order of writing; of two members with one name the last counts.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(Name, Json)>),
 }
 
 const DEPTH_LIMIT: usize = 32;
@@ -44,7 +48,7 @@ impl Json {
         value.map_or(Self::Null, json)
     }
 
-    pub fn object<N: Into<String>>(members: impl IntoIterator<Item = (N, Self)>) -> Self {
+    pub fn object<N: Into<Name>>(members: impl IntoIterator<Item = (N, Self)>) -> Self {
         Self::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 

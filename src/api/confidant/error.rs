@@ -122,7 +122,7 @@ fn named(violations: &[Violation]) -> String {
     violations.iter().map(field).collect::<Vec<_>>().join("; ")
 }
 
-fn told(status: StatusCode, error: String, more: Vec<(&str, Json)>) -> Response {
+fn told(status: StatusCode, error: String, more: Vec<(&'static str, Json)>) -> Response {
     json(status, &Json::object([("error", Json::text(error))].into_iter().chain(more)))
 }
 

@@ -35,6 +35,6 @@ pub async fn public(request: Request<Confidant>) -> Response {
 }
 
 fn key((kid, key): &(String, VerificationKey)) -> Json {
-    let members = key.members.iter().map(|(name, value)| (name.as_str(), Json::text(value)));
-    Json::object([("kid", Json::text(kid))].into_iter().chain(members))
+    let members = key.members.iter().map(|(name, value)| (name.clone(), Json::text(value)));
+    Json::object([("kid".to_owned(), Json::text(kid))].into_iter().chain(members))
 }

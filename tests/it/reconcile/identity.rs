@@ -7,9 +7,9 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::PostParams;
 use serde_json::{Value, json};
-use strongroom::adapters::identity::KubernetesIdentity;
+use strongroom::adapters::identity::{KubernetesIdentity, ServiceAccounts};
 use strongroom::adapters::system::SystemClock;
-use strongroom::app::ports::{Identify, Review};
+use strongroom::app::ports::{Identify, Review, RoleBook};
 use strongroom::domain::actor::Actor;
 use strongroom::domain::name::Tenant;
 use strongroom::domain::permission::{Action, Target};
@@ -94,4 +94,25 @@ async fn a_busy_caller_costs_one_review() {
     }
     eventually(async || reviews() - before, |count| *count >= 3).await;
     assert_eq!(reviews() - before, 3);
+}
+
+/// The names of a page's roles where the settings say `rolesFrom: cluster`. It takes a right that the install does not
+/// give; without it the answer says whom to ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_the_service_accounts_of_the_cluster() {
+    let ground = Ground::new("roles").await;
+    for name in ["till", "gate"] {
+        make::<ServiceAccount>(&ground, json!({"metadata": {"name": name}})).await;
+    }
+    let found = ServiceAccounts::new(ground.client.clone()).names().await.expect("names");
+    let own = |name: &str| format!("{}.{name}", ground.namespace);
+    let own_ones: Vec<&String> =
+        found.iter().filter(|name| name.starts_with(&format!("{}.", ground.namespace))).collect();
+    assert!(own_ones.contains(&&own("gate")) && own_ones.contains(&&own("till")), "{own_ones:?}");
+    assert!(found.is_sorted());
+    let refused = ServiceAccounts::new(ground.limited_client().await).names().await.expect_err("no right");
+    assert!(
+        refused.retryable() && refused.detail().is_some_and(|detail| detail.contains("serviceaccounts")),
+        "{refused:?}"
+    );
 }

@@ -32,8 +32,10 @@ impl RoleBook for ServiceAccounts {
         loop {
             let page = ListParams { limit: Some(PAGE), continue_token: after, ..ListParams::default() };
             let listed = accounts.list_metadata(&page).await;
-            let listed =
-                listed.map_err(|error| Error::Unavailable { part: "the API server", detail: described(&error) })?;
+            let listed = listed.map_err(|error| {
+                let right = "; confidant.rolesFrom: cluster needs the right to list serviceaccounts of all namespaces";
+                Error::Unavailable { part: "the API server", detail: described(&error) + right }
+            })?;
             let name = |meta: kube::core::ObjectMeta| Some(resource_id(&meta.namespace?, &meta.name?));
             names.extend(listed.items.into_iter().filter_map(|account| name(account.metadata)));
             after = listed.metadata.continue_.filter(|token| !token.is_empty());

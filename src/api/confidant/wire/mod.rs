@@ -7,6 +7,8 @@ mod reader;
 pub mod service;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::Offset;
 use warp::http::header;
 
 use crate::api::confidant::Call;
@@ -50,6 +52,9 @@ pub fn dependents(services: &[Entry<Service>]) -> Json {
     Json::object([("services", Json::List(services.iter().map(one).collect()))])
 }
 
+/// There are forty of them in a service of twenty credentials: this printer is several times as fast as one with a form.
+const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
 /// Confidant writes dates in two forms, each in its place.
 #[derive(Clone, Copy)]
 pub enum Dates {
@@ -61,11 +66,10 @@ pub enum Dates {
 
 impl Dates {
     fn text(self, at: Timestamp) -> Json {
-        let form = match self {
-            Self::Iso => "%Y-%m-%dT%H:%M:%S%.6f+00:00",
-            Self::Http => "%a, %d %b %Y %H:%M:%S GMT",
-        };
-        Json::text(at.strftime(form).to_string())
+        Json::text(match self {
+            Self::Iso => MICROSECONDS.timestamp_with_offset_to_string(&at, Offset::UTC),
+            Self::Http => at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        })
     }
 
     fn stamp(self, stamp: &Stamp) -> [(&'static str, Json); 3] {

@@ -1,6 +1,6 @@
 //! Takes fields out of a body and remembers all that is wrong with them.
 
-use crate::api::json::Json;
+use crate::api::json::{Json, Name};
 use crate::domain::credential::material::FIELD_COUNT_LIMIT;
 use crate::domain::credential::{Field, Form, Material};
 use crate::domain::name::RecordId;
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
 
     pub fn pairs(&mut self) -> Option<Material> {
         const FIELD: &str = "credential_pairs";
-        let members: &Vec<(String, Json)> = self.read(FIELD, "an object of key: value", |json| match json {
+        let members: &Vec<(Name, Json)> = self.read(FIELD, "an object of key: value", |json| match json {
             Json::Object(members) => Some(members),
             _ => None,
         })?;
