@@ -157,7 +157,7 @@ def certificates(bench):
         report = load.measured(bench.theirs, issue, connections=16, seconds=bench.seconds(3))
         rate.theirs.append(report["rate"])
         cpu.theirs.append(report["cpu"])
-    bench.note("Certificates: OpenBao only. Strongroom issues them for resources of a cluster, and not over REST yet, so there is nothing alike to measure.")
+    bench.note("Certificates: OpenBao only. Over Confidant's API Strongroom issues them with RSA keys and keeps none, so there is nothing alike to measure.")
 
 
 def growth(bench):
