@@ -169,18 +169,17 @@ fn find<D: Dialect>(path: &str) -> Option<Place<D>> {
     Some(Place { routes: fitting.collect() })
 }
 
+/// Most templates do not fit, so nothing is kept before it is known that this one does.
 fn fit(template: &'static str, path: &str) -> Option<Parameters> {
-    let mut parameters = Vec::new();
-    let mut segments = path.split('/');
-    for wanted in template.split('/') {
-        let segment = segments.next()?;
-        match wanted.strip_prefix('{').and_then(|wanted| wanted.strip_suffix('}')) {
-            Some(name) if !segment.is_empty() => parameters.push((name, segment.to_owned())),
-            None if wanted == segment => {}
-            _ => return None,
-        }
-    }
-    segments.next().is_none().then_some(parameters)
+    let name = |wanted: &'static str| wanted.strip_prefix('{').and_then(|wanted| wanted.strip_suffix('}'));
+    let pairs = || template.split('/').zip(path.split('/'));
+    let fits = |(wanted, segment): (&'static str, &str)| match name(wanted) {
+        Some(_) => !segment.is_empty(),
+        None => wanted == segment,
+    };
+    let is_as_long = template.split('/').count() == path.split('/').count();
+    let named = |(wanted, segment): (&'static str, &str)| Some((name(wanted)?, segment.to_owned()));
+    (is_as_long && pairs().all(fits)).then(|| pairs().filter_map(named).collect())
 }
 
 /// What the filter reads from a request besides its body.

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 
 use crate::app::access::Access;
 use crate::app::audit::Read;
-use crate::app::history::absent;
-use crate::app::ports::{Age, AliasKind, Key, Which};
+use crate::app::history::{Page, absent};
+use crate::app::ports::{AliasKind, Key};
 use crate::app::records::{NewRecord, Records};
 use crate::app::services::{Mapping, blind_member};
 use crate::domain::actor::Actor;
@@ -35,18 +35,9 @@ impl BlindCredentials {
         Ok(all)
     }
 
-    /// Pages of `limit`, those that were written last first.
-    pub async fn newest(
-        &self,
-        actor: &Actor,
-        which: Which,
-        after: Option<Age>,
-        limit: usize,
-    ) -> Result<Vec<Entry<BlindCredential>>> {
-        self.require_action(actor, Action::List, "").await?;
-        let page = self.records.newest(which, after, limit).await?;
-        self.records.audit.list(actor, Class::BlindCredential).await?;
-        Ok(page)
+    /// Those that were written last first.
+    pub async fn newest(&self, actor: &Actor, page: Page) -> Result<Vec<Entry<BlindCredential>>> {
+        self.records.newest_for(actor, &self.access, page).await
     }
 
     pub async fn view(&self, actor: &Actor, id: RecordId) -> Result<Entry<BlindCredential>> {

@@ -4,19 +4,22 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::app::access::Access;
 use crate::app::audit::{Event, Read};
 use crate::app::body::{self, Body};
 use crate::app::ports::{Age, Key, RevisionRow, Row, Which};
-use crate::app::records::Records;
+use crate::app::records::{PAGE, Records};
 use crate::domain::actor::Actor;
-use crate::domain::name::Revision;
-use crate::domain::permission::Action;
-use crate::domain::record::{Entry, Head, Release};
+use crate::domain::name::{Revision, Tenant};
+use crate::domain::permission::{Action, Target};
+use crate::domain::record::{Entry, Head, Origin, Release};
 use crate::domain::{Conflict, Error, Result};
 
-const PAGE: usize = 500;
 /// Later than any purge.
 const NEVER: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
+/// Revisions of which sort, after which place, and how many at most.
+pub type Page = (Which, Option<Age>, usize);
 
 /// What does not exist is no mistake here.
 pub fn absent<T>(found: Result<T>) -> Result<Option<T>> {
@@ -130,6 +133,21 @@ impl Records {
                 found.push(self.open(row).await?);
             }
         }
+    }
+
+    /// The same for who may list them, without Strongroom's own; recorded as a list.
+    pub async fn newest_for<B: Body>(
+        &self,
+        actor: &Actor,
+        access: &Access,
+        (which, after, limit): Page,
+    ) -> Result<Vec<Entry<B>>> {
+        let tenant = Tenant::outside();
+        access.require(actor, Action::List, &Target::new(B::CLASS, &tenant, "")).await?;
+        let mut page = self.newest::<B>(which, after, limit).await?;
+        page.retain(|entry| entry.head.origin != Origin::Own);
+        self.audit.list(actor, B::CLASS).await?;
+        Ok(page)
     }
 
     /// Out of sight for everybody and kept without end. Refused if it was written since `entry` was read.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
 
 use crate::app::access::Access;
-use crate::app::audit::Event;
+use crate::app::audit::{Event, Position};
 use crate::app::ports::{Key, Keymaker};
 use crate::app::records::Records;
 use crate::domain::actor::{Actor, Scheme};
@@ -20,6 +20,8 @@ use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, Environment, Issuance, KeySource, VerificationKey, check_user};
 use crate::domain::{Error, Result};
 
+/// A key that signs no more leaves the published ones by the clock alone.
+const HELD: SignedDuration = SignedDuration::from_mins(1);
 /// A verifier's clock may be behind.
 const LEEWAY: SignedDuration = SignedDuration::from_mins(5);
 /// Keys that a credential has been; it is not written more often within the life of a token.
@@ -32,6 +34,16 @@ pub struct Tokens {
     keymaker: Arc<dyn Keymaker>,
     issuance: Arc<Issuance>,
     kept: Option<Arc<Cache<Asked, Given>>>,
+    published: Arc<Cache<String, Published>>,
+}
+
+/// The keys of an environment, as they were when the chain of writes had come to `position`: asked for by anybody, so they
+/// must not cost anything each time.
+#[derive(Clone)]
+struct Published {
+    position: Option<Position>,
+    at: Timestamp,
+    keys: Arc<Vec<(String, VerificationKey)>>,
 }
 
 /// What a token was asked for: whoever asks for the same gets the same, while it is fresh.
@@ -60,7 +72,8 @@ struct Named {
 impl Tokens {
     pub fn new(access: Access, records: Arc<Records>, keymaker: Arc<dyn Keymaker>, issuance: Issuance) -> Self {
         let kept = issuance.kept.map(|kept| Arc::new(Cache::new(kept.count)));
-        Self { access, records, keymaker, issuance: Arc::new(issuance), kept }
+        let published = Arc::new(Cache::new(issuance.environments.len().max(1)));
+        Self { access, records, keymaker, issuance: Arc::new(issuance), kept, published }
     }
 
     /// A token about `user`; `None`: about who asks. Only who may have tokens of that name gets one.
@@ -88,8 +101,20 @@ impl Tokens {
     }
 
     /// Every key whose signatures may still be about, with its id. `None`: there is no such environment.
-    pub async fn published(&self, environment: &str) -> Result<Option<Vec<(String, VerificationKey)>>> {
-        let Some(environment) = self.issuance.environments.get(environment) else { return Ok(None) };
+    pub async fn published(&self, environment: &str) -> Result<Option<Arc<Vec<(String, VerificationKey)>>>> {
+        let Some(known) = self.issuance.environments.get(environment) else { return Ok(None) };
+        let (position, now) = (self.records.store.position().await?, self.records.now());
+        let is_so =
+            |held: &Published| held.position == position && held.at <= now && held.at.duration_until(now) < HELD;
+        if let Some(held) = self.published.get(environment).filter(is_so) {
+            return Ok(Some(held.keys));
+        }
+        let keys = Arc::new(self.keys(known).await?);
+        self.published.insert(environment.to_owned(), Published { position, at: now, keys: keys.clone() });
+        Ok(Some(keys))
+    }
+
+    async fn keys(&self, environment: &Environment) -> Result<Vec<(String, VerificationKey)>> {
         let mut all: Vec<(String, VerificationKey)> = Vec::new();
         for (name, source) in &environment.keys {
             let keys = match source {
@@ -102,7 +127,7 @@ impl Tokens {
                 }
             }
         }
-        Ok(Some(all))
+        Ok(all)
     }
 
     async fn active(&self, environment: &Environment) -> Result<Option<Named>> {
@@ -110,7 +135,7 @@ impl Tokens {
         let Some(source) = environment.keys.get(name) else { return Ok(None) };
         let key = match source {
             KeySource::Given(key) => Some(key.clone()),
-            KeySource::Credential(path) => self.find(path).await?.as_ref().and_then(private_key),
+            KeySource::Credential(path) => self.find(path).await?.as_deref().and_then(private_key),
         };
         Ok(key.and_then(|key| self.named(name, source, key)))
     }
@@ -135,8 +160,8 @@ impl Tokens {
         Ok(keys)
     }
 
-    async fn find(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
-        self.records.find_one(Key::Names(&[path.as_str()])).await
+    async fn find(&self, path: &Path) -> Result<Option<Arc<Entry<Credential>>>> {
+        Ok(self.records.known(Key::Names(&[path.as_str()])).await?.pop())
     }
 
     /// One that cannot be used is said so and left out: the others are not to suffer for it.

@@ -28,6 +28,7 @@ pub mod password;
 pub mod ports;
 pub mod records;
 pub mod rekey;
+pub mod release;
 pub mod roles;
 pub mod sealing;
 pub mod services;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::credential::{About, check_words};
+use crate::domain::credential::{About, Words, check_words};
 use crate::domain::name::RecordId;
 use crate::domain::{Error, Result, Violation};
 
@@ -36,25 +36,17 @@ pub struct Envelope {
 /// What a caller wants changed; `None` keeps what is there.
 #[derive(Debug, Default)]
 pub struct Patch {
-    pub title: Option<String>,
-    pub enabled: Option<bool>,
-    pub documentation: Option<Option<String>>,
-    pub metadata: Option<Option<String>>,
+    pub words: Words,
     pub keys: Option<Vec<String>>,
     pub envelope: Option<Envelope>,
 }
 
 impl BlindCredential {
     pub fn patched(&self, patch: Patch) -> Self {
-        let about = self.about.clone();
+        let (title, about) = patch.words.over(&self.title, &self.about);
         Self {
-            title: patch.title.unwrap_or_else(|| self.title.clone()),
-            about: About {
-                enabled: patch.enabled.unwrap_or(about.enabled),
-                documentation: patch.documentation.unwrap_or(about.documentation),
-                metadata: patch.metadata.unwrap_or(about.metadata),
-                tags: about.tags,
-            },
+            title,
+            about,
             keys: patch.keys.unwrap_or_else(|| self.keys.clone()),
             envelope: patch.envelope.unwrap_or_else(|| self.envelope.clone()),
         }
@@ -99,7 +91,8 @@ mod tests {
     #[test]
     fn a_patch_keeps_what_it_does_not_name() {
         assert_eq!(blind().patched(Patch::default()), blind());
-        let next = blind().patched(Patch { enabled: Some(false), ..Patch::default() });
+        let next =
+            blind().patched(Patch { words: Words { enabled: Some(false), ..Words::default() }, ..Patch::default() });
         assert!(!next.about.enabled && next.envelope == blind().envelope);
     }
 

@@ -29,3 +29,4 @@ mod rights;
 mod rollback;
 mod running;
 mod usecases;
+mod watched;

@@ -4,80 +4,44 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
-use jiff::Timestamp;
 use strongroom::adapters::store::SqliteStore;
 use strongroom::adapters::system::SystemClock;
 use strongroom::app::alarm::Alarm;
-use strongroom::app::audit::Position;
 use strongroom::app::credentials::Draft;
-use strongroom::app::ports::{Age, Key, RevisionRow, Row, Snapshot, Store, Which, Write};
 use strongroom::app::{App, Parts};
-use strongroom::domain::Result;
 use strongroom::domain::actor::Actor;
 use strongroom::domain::credential::change::Patch;
-use strongroom::domain::credential::{About, Kind, Material};
-use strongroom::domain::name::{RecordId, Revision};
+use strongroom::domain::credential::{About, Kind, Material, Words};
+use strongroom::domain::name::RecordId;
 use strongroom::domain::permission::Action;
-use strongroom::domain::record::Class;
 use tempfile::TempDir;
 
 use crate::ground::parts;
+use crate::watched::{Eye, Watched};
 
 /// Counts how often records are looked up.
-struct Counted {
-    store: Arc<SqliteStore>,
-    finds: AtomicUsize,
-}
+#[derive(Default)]
+struct Finds(AtomicUsize);
 
-#[async_trait]
-impl Store for Counted {
-    async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
-        self.finds.fetch_add(1, Ordering::Relaxed);
-        self.store.find(class, key).await
-    }
-
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        self.store.list(class, after, limit).await
-    }
-
-    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
-        self.store.revisions(id, from, limit).await
-    }
-
-    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
-        self.store.newest(class, which, after, limit).await
-    }
-
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
-        self.store.due(now, limit).await
-    }
-
-    async fn position(&self) -> Result<Option<Position>> {
-        self.store.position().await
-    }
-
-    async fn write(&self, write: Write) -> Result<()> {
-        self.store.write(write).await
-    }
-
-    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        self.store.snapshot().await
+impl Eye for Finds {
+    fn on_find(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// One process on the store of a folder.
 struct Process {
     app: App,
-    counted: Arc<Counted>,
+    finds: Arc<Finds>,
 }
 
 impl Process {
     async fn on(folder: &Path) -> Self {
         let store = Arc::new(SqliteStore::open(&folder.join("store.db"), Alarm::default()).unwrap());
         let parts = parts(store.clone(), &folder.join("key"), Arc::new(SystemClock)).await;
-        let counted = Arc::new(Counted { store, finds: AtomicUsize::new(0) });
-        Self { app: App::new(Parts { store: counted.clone(), ..parts }), counted }
+        let finds = Arc::new(Finds::default());
+        let watched = Arc::new(Watched { store, eye: finds.clone() });
+        Self { app: App::new(Parts { store: watched, ..parts }), finds }
     }
 
     async fn create(&self, title: &str, value: &str) -> RecordId {
@@ -95,10 +59,10 @@ impl Process {
 
     /// The value, and how often the store was asked for a record meanwhile.
     async fn read(&self, id: RecordId) -> (String, usize) {
-        let before = self.counted.finds.load(Ordering::Relaxed);
+        let before = self.finds.0.load(Ordering::Relaxed);
         let view = self.app.credentials.view(&admin(), id, true).await.unwrap();
         let value = view.entry.body.material.fields()[0].value.expose().to_owned();
-        (value, self.counted.finds.load(Ordering::Relaxed) - before)
+        (value, self.finds.0.load(Ordering::Relaxed) - before)
     }
 }
 
@@ -177,11 +141,11 @@ async fn a_service_is_held_with_its_credentials() {
     let draft = strongroom::app::services::Draft { credentials: Some(credentials.clone()), ..Default::default() };
     process.app.services.put(&admin(), slot, draft).await.unwrap();
     let read = async || {
-        let before = process.counted.finds.load(Ordering::Relaxed);
+        let before = process.finds.0.load(Ordering::Relaxed);
         let view = process.app.services.view(&admin(), "s", Action::Get).await.unwrap();
         let ids: Vec<RecordId> = view.members.credentials.iter().map(|entry| entry.head.id).collect();
         assert_eq!(ids, credentials);
-        process.counted.finds.load(Ordering::Relaxed) - before
+        process.finds.0.load(Ordering::Relaxed) - before
     };
     read().await;
     assert_eq!((read().await, read().await), (0, 0));
@@ -195,7 +159,7 @@ async fn what_is_gone_is_not_held() {
     let id = process.create("a", "one").await;
     process.read(id).await;
     let entry = process.app.credentials.require_writable(&admin(), id).await.unwrap();
-    let disabled = Patch { enabled: Some(false), ..Patch::default() };
+    let disabled = Patch { words: Words { enabled: Some(false), ..Words::default() }, material: None };
     let entry = process.app.credentials.update(&admin(), &entry, disabled).await.unwrap();
     process.read(id).await;
     process.app.credentials.archive(&admin(), &entry, true).await.unwrap();

@@ -17,8 +17,8 @@ pub async fn list(call: Arc<Call>) -> Result<Json> {
 /// All revisions of all blind credentials.
 pub async fn list_archive(call: Arc<Call>) -> Result<Json> {
     let page = page::asked_of_archive(&call)?;
-    let (which, after, limit) = page.request(Which::All);
-    let (mut all, next) = page.cut(call.app.blind_credentials.newest(&call.actor, which, after, limit).await?);
+    let request = page.request(Which::All);
+    let (mut all, next) = page.cut(call.app.blind_credentials.newest(&call.actor, request).await?);
     all.sort_by_cached_key(|entry| entry.body.title.to_lowercase());
     Ok(page::answer("blind_credentials", all.iter().map(shape::archived).collect(), next))
 }
@@ -36,7 +36,7 @@ pub async fn get(call: Arc<Call>) -> Result<Json> {
 pub async fn update(call: Arc<Call>) -> Result<Json> {
     let entry = call.app.blind_credentials.require_writable(&call.actor, id(&call)).await?;
     let patch = shape::patch(&wire::body(&call)?)?;
-    let next = patch.documentation.as_ref().unwrap_or(&entry.body.about.documentation);
+    let next = patch.words.documentation.as_ref().unwrap_or(&entry.body.about.documentation);
     if call.dialect.settings.enforce_documentation && next.as_deref().unwrap_or_default().is_empty() {
         return Err(Error::invalid("documentation", "is a required field"));
     }

@@ -30,8 +30,8 @@ pub async fn list_archive(call: Arc<Call>) -> Result<Json> {
 }
 
 async fn newest(call: &Call, page: &page::Page, which: Which) -> Result<(Vec<Credential>, Json)> {
-    let (which, after, limit) = page.request(which);
-    let (mut all, next) = page.cut(call.app.credentials.newest(&call.actor, which, after, limit).await?);
+    let request = page.request(which);
+    let (mut all, next) = page.cut(call.app.credentials.newest(&call.actor, request).await?);
     all.sort_by_cached_key(|entry| entry.body.title.to_lowercase());
     Ok((all, next))
 }
@@ -61,7 +61,7 @@ pub async fn get(call: Arc<Call>) -> Result<Json> {
 pub async fn update(call: Arc<Call>) -> Result<Json> {
     let entry = call.app.credentials.require_writable(&call.actor, id(&call)).await?;
     let patch = shape::patch(&wire::body(&call)?)?;
-    if let Some(title) = patch.title.as_deref().filter(|title| *title != entry.body.title) {
+    if let Some(title) = patch.words.title.as_deref().filter(|title| *title != entry.body.title) {
         require_free(&call, title).await?;
     }
     require_documentation(&call, &entry, &patch)?;
@@ -80,7 +80,7 @@ async fn require_free(call: &Call, title: &str) -> Result<()> {
 }
 
 fn require_documentation(call: &Call, entry: &Credential, patch: &Patch) -> Result<()> {
-    let next = patch.documentation.as_ref().unwrap_or(&entry.body.about.documentation);
+    let next = patch.words.documentation.as_ref().unwrap_or(&entry.body.about.documentation);
     match call.dialect.settings.enforce_documentation && next.as_deref().unwrap_or_default().is_empty() {
         true => Err(Error::invalid("documentation", "is a required field")),
         false => Ok(()),

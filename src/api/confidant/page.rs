@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::confidant::Call;
 use crate::api::json::Json;
+use crate::app::history;
 use crate::app::ports::{Age, Which};
 use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::Entry;
@@ -82,7 +83,7 @@ pub fn asked_of_archive(call: &Call) -> Result<Page> {
 
 impl Page {
     /// Of current revisions or all; one more than the page has, to see whether there is another.
-    pub fn request(&self, which: Which) -> (Which, Option<Age>, usize) {
+    pub fn request(&self, which: Which) -> history::Page {
         (which, self.after, self.limit.saturating_add(1))
     }
 

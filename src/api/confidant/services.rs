@@ -29,8 +29,8 @@ pub async fn list_archive(call: Arc<Call>) -> Result<Json> {
 }
 
 async fn newest(call: &Call, page: &page::Page, which: Which) -> Result<(Vec<Entry<Service>>, Json)> {
-    let (which, after, limit) = page.request(which);
-    let (mut all, next) = page.cut(call.app.services.newest(&call.actor, which, after, limit).await?);
+    let request = page.request(which);
+    let (mut all, next) = page.cut(call.app.services.newest(&call.actor, request).await?);
     all.sort_by_cached_key(|entry| entry.head.name.to_lowercase());
     Ok((all, next))
 }

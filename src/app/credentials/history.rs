@@ -1,33 +1,22 @@
 //! Credentials as they were: their revisions, what depends on them, and how they go out of sight.
 
 use crate::app::audit::Read;
-use crate::app::credentials::{Credentials, missing};
-use crate::app::history::absent;
-use crate::app::ports::{Age, Key, Which};
+use crate::app::credentials::Credentials;
+use crate::app::history::{Page, absent};
+use crate::app::ports::Key;
 use crate::app::services::member;
 use crate::domain::actor::Actor;
 use crate::domain::credential::{Credential, change};
-use crate::domain::name::{RecordId, Revision, Tenant};
+use crate::domain::name::{RecordId, Revision};
 use crate::domain::permission::Action;
 use crate::domain::record::{Class, Entry, Origin};
 use crate::domain::service::Service;
 use crate::domain::{Error, Result};
 
 impl Credentials {
-    /// Pages of `limit`, those that were written last first.
-    pub async fn newest(
-        &self,
-        actor: &Actor,
-        which: Which,
-        after: Option<Age>,
-        limit: usize,
-    ) -> Result<Vec<Entry<Credential>>> {
-        let tenant = Tenant::outside();
-        self.access.require(actor, Action::List, &missing(&tenant, "")).await?;
-        let mut page = self.records.newest::<Credential>(which, after, limit).await?;
-        page.retain(|entry| entry.head.origin != Origin::Own);
-        self.records.audit.list(actor, Class::Credential).await?;
-        Ok(page)
+    /// Those that were written last first.
+    pub async fn newest(&self, actor: &Actor, page: Page) -> Result<Vec<Entry<Credential>>> {
+        self.records.newest_for(actor, &self.access, page).await
     }
 
     /// Every revision, the first one first.

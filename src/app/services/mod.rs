@@ -12,7 +12,8 @@ use jiff::SignedDuration;
 
 use crate::app::access::Access;
 use crate::app::audit::Read;
-use crate::app::ports::{Age, Key, Which};
+use crate::app::history::Page;
+use crate::app::ports::Key;
 use crate::app::records::{NewRecord, Records};
 use crate::domain::actor::Actor;
 use crate::domain::name::{RecordId, Revision, Tenant};
@@ -171,19 +172,9 @@ impl Services {
         Ok(())
     }
 
-    /// Pages of `limit`, those that were written last first.
-    pub async fn newest(
-        &self,
-        actor: &Actor,
-        which: Which,
-        after: Option<Age>,
-        limit: usize,
-    ) -> Result<Vec<Entry<Service>>> {
-        let tenant = Tenant::outside();
-        self.access.require(actor, Action::List, &missing(&tenant, "")).await?;
-        let page = self.records.newest(which, after, limit).await?;
-        self.records.audit.list(actor, Class::Service).await?;
-        Ok(page)
+    /// Those that were written last first.
+    pub async fn newest(&self, actor: &Actor, page: Page) -> Result<Vec<Entry<Service>>> {
+        self.records.newest_for(actor, &self.access, page).await
     }
 
     /// Every revision, the first one first.

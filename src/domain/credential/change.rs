@@ -4,34 +4,25 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::domain::credential::{About, Credential, Generate, Kind, Material};
+use crate::domain::credential::{About, Credential, Generate, Kind, Material, Words};
 use crate::domain::{Error, Result};
 
 /// What a REST caller wants changed; `None` keeps what is there.
 #[derive(Debug, Default)]
 pub struct Patch {
-    pub title: Option<String>,
-    pub enabled: Option<bool>,
-    pub documentation: Option<Option<String>>,
-    pub metadata: Option<Option<String>>,
-    pub tags: Option<Vec<String>>,
+    pub words: Words,
     pub material: Option<Material>,
 }
 
 /// The next revision. Always a new one, even when nothing differs: Confidant counts every update.
 pub fn patched(current: &Credential, patch: Patch, now: Timestamp) -> Result<Credential> {
-    let about = &current.about;
     let material = patch.material.unwrap_or_else(|| current.material.clone());
     material.check(current.kind)?;
     let rotated = material != current.material;
+    let (title, about) = patch.words.over(&current.title, &current.about);
     Ok(Credential {
-        title: patch.title.unwrap_or_else(|| current.title.clone()),
-        about: About {
-            enabled: patch.enabled.unwrap_or(about.enabled),
-            documentation: patch.documentation.unwrap_or_else(|| about.documentation.clone()),
-            metadata: patch.metadata.unwrap_or_else(|| about.metadata.clone()),
-            tags: patch.tags.unwrap_or_else(|| about.tags.clone()),
-        },
+        title,
+        about,
         rotated_at: if rotated { now } else { current.rotated_at },
         generated: if rotated { None } else { current.generated.clone() },
         material,
@@ -170,7 +161,8 @@ mod tests {
         assert_eq!((same.rotated_at, same.title.as_str()), (Timestamp::UNIX_EPOCH, "t"));
         assert!(same.generated.is_some());
         let material = Some(Material::texts([("password", "new".into())]));
-        let next = patched(&credential(), Patch { material, enabled: Some(false), ..Patch::default() }, now).unwrap();
+        let disabled = Words { enabled: Some(false), ..Words::default() };
+        let next = patched(&credential(), Patch { material, words: disabled }, now).unwrap();
         assert_eq!((next.rotated_at, next.about.enabled, next.generated), (now, false, None));
     }
 

@@ -33,6 +33,28 @@ impl Default for About {
     }
 }
 
+/// What a caller wants said otherwise; `None` keeps what is said.
+#[derive(Debug, Default)]
+pub struct Words {
+    pub title: Option<String>,
+    pub enabled: Option<bool>,
+    pub documentation: Option<Option<String>>,
+    pub metadata: Option<String>,
+    pub tags: Option<Vec<String>>,
+}
+
+impl Words {
+    pub fn over(self, title: &str, about: &About) -> (String, About) {
+        let next = About {
+            enabled: self.enabled.unwrap_or(about.enabled),
+            documentation: self.documentation.unwrap_or_else(|| about.documentation.clone()),
+            metadata: self.metadata.or_else(|| about.metadata.clone()),
+            tags: self.tags.unwrap_or_else(|| about.tags.clone()),
+        };
+        (self.title.unwrap_or_else(|| title.to_owned()), next)
+    }
+}
+
 /// Bytes: of a title as of a path, of documentation, of metadata as JSON, of one tag.
 const TITLE_LIMIT: usize = 1024;
 const TEXT_LIMIT: usize = 64 * 1024;

@@ -6,8 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -15,13 +14,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use strongroom::adapters::store::SqliteStore;
 use strongroom::adapters::system::SystemClock;
 use strongroom::app::alarm::Alarm;
-use strongroom::app::audit::Position;
-use strongroom::app::ports::{Age, Fence, Key, RevisionRow, Row, Snapshot, Store, Which, Write};
+use strongroom::app::ports::Fence;
 use strongroom::app::{App, Parts};
 use strongroom::domain::credential::change::{Source, Wish};
 use strongroom::domain::credential::{About, Characters, Generate, Kind};
-use strongroom::domain::name::{RecordId, Revision};
-use strongroom::domain::record::{Class, Owner};
+use strongroom::domain::record::Owner;
 use strongroom::domain::{Error, Result};
 use strongroom::k8s::leader::{Election, Options, Term};
 use strongroom::k8s::rights::LEADING;
@@ -29,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Cluster};
 use crate::ground::parts;
+use crate::watched::{Eye, Watched};
 
 const LANES: usize = 10;
 const ROUNDS: usize = 10;
@@ -93,53 +91,22 @@ impl Desk {
     }
 }
 
-struct Watched {
-    store: Arc<SqliteStore>,
-    desk: Arc<Desk>,
-}
-
-#[async_trait]
-impl Store for Watched {
-    async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
-        self.store.find(class, key).await
+impl Eye for Desk {
+    fn before_write(&self, fence: Option<Fence>) {
+        if fence.is_some() {
+            self.pass();
+        }
     }
 
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        self.store.list(class, after, limit).await
-    }
-
-    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
-        self.store.revisions(id, from, limit).await
-    }
-
-    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
-        self.store.newest(class, which, after, limit).await
-    }
-
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
-        self.store.due(now, limit).await
-    }
-
-    async fn position(&self) -> Result<Option<Position>> {
-        self.store.position().await
-    }
-
-    async fn write(&self, write: Write) -> Result<()> {
-        let Some(fence) = write.fence else { return self.store.write(write).await };
-        self.desk.pass();
-        let written = self.store.write(write).await;
-        let answer = match &written {
+    fn after_write(&self, fence: Option<Fence>, written: &Result<()>) {
+        let Some(fence) = fence else { return };
+        let answer = match written {
             Ok(()) => Answer::Accepted,
             Err(Error::Fenced) => Answer::Fenced,
             Err(_) => Answer::Other,
         };
-        self.desk.lock().answers.push((fence, answer));
-        self.desk.changed.notify_all();
-        written
-    }
-
-    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
-        self.store.snapshot().await
+        self.lock().answers.push((fence, answer));
+        self.changed.notify_all();
     }
 }
 
@@ -172,7 +139,7 @@ async fn app(data: &Path, desk: Arc<Desk>) -> App {
     let store = SqliteStore::open(&data.join("strongroom.db"), Alarm::default()).expect("a store");
     let store = Arc::new(store);
     let parts = parts(store.clone(), &data.join("strongroom.key"), Arc::new(SystemClock)).await;
-    App::new(Parts { store: Arc::new(Watched { store, desk }), ..parts })
+    App::new(Parts { store: Arc::new(Watched { store, eye: desk }), ..parts })
 }
 
 /// Makes a credential of a new name again and again: no revision that another wrote can refuse it, only the fence.

@@ -19,14 +19,10 @@ pub fn draft(body: &Json, needs_documentation: bool) -> Result<BlindCredential> 
         reader.require_documentation();
     }
     let envelope = envelope(&mut reader);
+    let (title, about) = reader.words().over("", &About::default());
     let blind = BlindCredential {
-        title: reader.title().unwrap_or_default(),
-        about: About {
-            enabled: reader.enabled().unwrap_or(true),
-            documentation: reader.documentation().flatten(),
-            metadata: reader.metadata(),
-            tags: Vec::new(),
-        },
+        title,
+        about,
         keys: reader.texts("credential_keys").unwrap_or_default(),
         envelope: envelope.unwrap_or_default(),
     };
@@ -44,14 +40,7 @@ pub fn patch(body: &Json) -> Result<Patch> {
     }
     // Without ciphertext the rest of it is checked, and otherwise ignored.
     let envelope = envelope(&mut reader).filter(|_| has_ciphertext);
-    let patch = Patch {
-        title: reader.title(),
-        enabled: reader.enabled(),
-        documentation: reader.documentation(),
-        metadata: reader.metadata().map(Some),
-        keys: reader.texts("credential_keys"),
-        envelope,
-    };
+    let patch = Patch { words: reader.words(), keys: reader.texts("credential_keys"), envelope };
     reader.finish(patch)
 }
 

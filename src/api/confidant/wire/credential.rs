@@ -7,7 +7,7 @@ use crate::app::credentials::Draft;
 use crate::domain::Result;
 use crate::domain::credential::change::Patch;
 use crate::domain::credential::rotation::Rotation;
-use crate::domain::credential::{About, Credential, Field, Form, Kind};
+use crate::domain::credential::{About, Credential, Field, Form, Kind, Words};
 use crate::domain::record::Entry;
 
 /// The name in a body, whatever else is wrong with it: where the permission to create is asked.
@@ -22,34 +22,19 @@ pub fn draft(body: &Json, needs_documentation: bool) -> Result<Draft> {
     }
     reader.require("credential_pairs");
     let material = reader.pairs();
-    let metadata = reader.metadata();
     reader.require("name");
-    let title = reader.title();
-    let about = About {
-        enabled: reader.enabled().unwrap_or(true),
-        documentation: reader.documentation().flatten(),
-        metadata,
-        tags: reader.texts("tags").unwrap_or_default(),
-    };
-    reader.finish(Draft {
-        title: title.unwrap_or_default(),
-        kind: Kind::Pairs,
-        about,
-        material: material.unwrap_or_default(),
-    })
+    let (title, about) = words(&mut reader).over("", &About::default());
+    reader.finish(Draft { title, kind: Kind::Pairs, about, material: material.unwrap_or_default() })
 }
 
 pub fn patch(body: &Json) -> Result<Patch> {
     let mut reader = Reader::new(body);
-    let patch = Patch {
-        metadata: reader.metadata().map(Some),
-        title: reader.title(),
-        documentation: reader.documentation(),
-        enabled: reader.enabled(),
-        material: reader.pairs(),
-        tags: reader.texts("tags"),
-    };
+    let patch = Patch { words: words(&mut reader), material: reader.pairs() };
     reader.finish(patch)
+}
+
+fn words(reader: &mut Reader<'_>) -> Words {
+    Words { tags: reader.texts("tags"), ..reader.words() }
 }
 
 /// Whether a credential is to be archived, or only looked at for it.

@@ -2,7 +2,7 @@
 
 use crate::api::json::{Json, Name};
 use crate::domain::credential::material::FIELD_COUNT_LIMIT;
-use crate::domain::credential::{Field, Form, Material};
+use crate::domain::credential::{Field, Form, Material, Words};
 use crate::domain::name::RecordId;
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result, Violation};
@@ -39,8 +39,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn title(&mut self) -> Option<String> {
-        self.text("name")
+    /// What is said about a credential of either sort. Only one sort has tags.
+    pub fn words(&mut self) -> Words {
+        Words {
+            title: self.text("name"),
+            enabled: self.enabled(),
+            documentation: self.text_or_null("documentation"),
+            metadata: self.object("metadata"),
+            tags: None,
+        }
     }
 
     pub fn enabled(&mut self) -> Option<bool> {
@@ -51,12 +58,8 @@ impl<'a> Reader<'a> {
         self.read(field, "a boolean", Json::as_bool)
     }
 
-    pub fn metadata(&mut self) -> Option<String> {
-        self.object("metadata")
-    }
-
-    pub fn documentation(&mut self) -> Option<Option<String>> {
-        self.read("documentation", "a string or null", |json| match json {
+    fn text_or_null(&mut self, field: &str) -> Option<Option<String>> {
+        self.read(field, "a string or null", |json| match json {
             Json::Null => Some(None),
             _ => text(json).map(Some),
         })
@@ -83,11 +86,7 @@ impl<'a> Reader<'a> {
 
     /// Absent and null are none.
     pub fn account(&mut self, known: &[String]) -> Option<String> {
-        let wanted = self.read("account", "a string or null", |json| match json {
-            Json::Null => Some(None),
-            _ => text(json).map(Some),
-        });
-        let account = wanted.flatten()?;
+        let account = self.text_or_null("account").flatten()?;
         if known.contains(&account) {
             return Some(account);
         }

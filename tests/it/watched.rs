@@ -1,0 +1,67 @@
+//! A store for tests that looks on, and now and then stops, while the real one does the work.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use strongroom::adapters::store::SqliteStore;
+use strongroom::app::audit::Position;
+use strongroom::app::ports::{Age, Fence, Key, RevisionRow, Row, Snapshot, Store, Which, Write};
+use strongroom::domain::Result;
+use strongroom::domain::name::{RecordId, Revision};
+use strongroom::domain::record::Class;
+
+/// Who looks on.
+pub trait Eye: Send + Sync {
+    fn on_find(&self) {}
+
+    /// Before a write, under this fence if under one; may wait.
+    fn before_write(&self, _: Option<Fence>) {}
+
+    fn after_write(&self, _: Option<Fence>, _: &Result<()>) {}
+}
+
+pub struct Watched<E> {
+    pub store: Arc<SqliteStore>,
+    pub eye: Arc<E>,
+}
+
+#[async_trait]
+impl<E: Eye> Store for Watched<E> {
+    async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
+        self.eye.on_find();
+        self.store.find(class, key).await
+    }
+
+    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        self.store.list(class, after, limit).await
+    }
+
+    async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.store.revisions(id, from, limit).await
+    }
+
+    async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
+        self.store.newest(class, which, after, limit).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
+        self.store.due(now, limit).await
+    }
+
+    async fn position(&self) -> Result<Option<Position>> {
+        self.store.position().await
+    }
+
+    async fn write(&self, write: Write) -> Result<()> {
+        let fence = write.fence;
+        self.eye.before_write(fence);
+        let written = self.store.write(write).await;
+        self.eye.after_write(fence, &written);
+        written
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Snapshot>> {
+        self.store.snapshot().await
+    }
+}
