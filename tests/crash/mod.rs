@@ -67,16 +67,25 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 struct Faults {
     experiment: &'static str,
     count: AtomicUsize,
+    /// How many there are to be, where that is known.
+    planned: AtomicUsize,
     told: Mutex<Instant>,
 }
 
 impl Faults {
+    fn plan(&self, count: usize) {
+        self.planned.store(count, Ordering::Relaxed);
+    }
+
     fn add(&self) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let mut told = self.told.lock().expect("nobody panics while telling");
         if told.elapsed() > TOLD_EVERY {
             *told = Instant::now();
-            println!("{}: {count} faults injected so far", self.experiment);
+            match self.planned.load(Ordering::Relaxed) {
+                0 => println!("{}: {count} faults injected so far", self.experiment),
+                planned => println!("{}: {count} of {planned} faults injected so far", self.experiment),
+            }
         }
     }
 
@@ -96,7 +105,8 @@ impl Findings {
     fn of(experiment: &'static str) -> (Self, Dice) {
         let given = std::env::var("CRASH_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| RandomState::new().hash_one(experiment));
-        let faults = Faults { experiment, count: AtomicUsize::new(0), told: Mutex::new(Instant::now()) };
+        let [count, planned] = [0; 2].map(AtomicUsize::new);
+        let faults = Faults { experiment, count, planned, told: Mutex::new(Instant::now()) };
         (Self { faults: Arc::new(faults), violations: Vec::new(), seed }, Dice(seed))
     }
 

@@ -18,6 +18,7 @@ use super::{Dice, Faults, Findings, admin, amount, bench, ground, is_torture, op
 const WRITES: usize = 512;
 const PARTS: usize = 4;
 const CALLERS: usize = 4;
+const FATES: [Fate; 3] = [Fate::Gone, Fate::Kept, Fate::Mixed];
 
 struct Recording {
     events: Vec<Event>,
@@ -180,7 +181,7 @@ fn lose_power(recording: &Recording, chosen: &BTreeSet<usize>, faults: &Faults, 
     let (mut inspected, mut violations) = (0, Vec::new());
     for (number, event) in recording.events.iter().enumerate() {
         if chosen.contains(&number) {
-            for fate in [Fate::Gone, Fate::Kept, Fate::Mixed] {
+            for fate in FATES {
                 medium.rebuild(&data, fate, &mut dice);
                 let torn = torn_root(&data);
                 let wrong = runtime.block_on(inspect(&data, &certain, &recording.memory)).into_iter().chain(torn);
@@ -216,6 +217,7 @@ async fn what_was_acknowledged_is_there_after_a_loss_of_power() {
     }
     let boundaries: usize = shares.iter().map(BTreeSet::len).sum();
     assert!(recording.is_lost_without_syncs(&mut dice).await, "a model that cannot lose anything shows nothing");
+    findings.faults.plan(boundaries * FATES.len());
     let (recording, faults) = (&recording, &findings.faults.clone());
     std::thread::scope(|scope| {
         let walks: Vec<_> = shares
