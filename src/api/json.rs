@@ -83,52 +83,90 @@ impl Json {
 
     /// Compact JSON, wiped when dropped.
     pub fn bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut size = Size(0);
-        let mut bytes = Zeroizing::new(Vec::new());
-        // Neither sink can fail: a count, and memory that is there already.
-        let written = self.write(&mut size).and_then(|()| {
-            bytes.reserve_exact(size.0);
-            self.write(&mut *bytes)
-        });
-        debug_assert!(written.is_ok());
+        let size = self.size();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+        self.write(&mut bytes);
+        debug_assert_eq!(bytes.len(), size);
         bytes
     }
 
-    fn write(&self, sink: &mut impl Write) -> io::Result<()> {
+    /// Exactly, so that nothing is ever moved and left behind.
+    fn size(&self) -> usize {
+        let commas = |count: usize| count.saturating_sub(1);
         match self {
-            Self::Null => sink.write_all(b"null"),
-            Self::Bool(value) => sink.write_all(if *value { b"true" } else { b"false" }),
-            Self::Literal(text) => sink.write_all(text.expose().as_bytes()),
-            Self::Text(text) => quote(text.expose(), sink),
-            Self::List(items) => enclosed(b"[", items, b"]", sink, |item, sink| item.write(sink)),
-            Self::Object(members) => enclosed(b"{", members, b"}", sink, |(name, value), sink| {
-                quote(name, sink)?;
-                sink.write_all(b":")?;
-                value.write(sink)
+            Self::Null => NULL.len(),
+            Self::Bool(value) => word(*value).len(),
+            Self::Literal(text) => text.expose().len(),
+            Self::Text(text) => quoted_size(text.expose()),
+            Self::List(items) => 2 + commas(items.len()) + items.iter().map(Self::size).sum::<usize>(),
+            Self::Object(members) => {
+                let member = |(name, value): &(Name, Self)| quoted_size(name) + 1 + value.size();
+                2 + commas(members.len()) + members.iter().map(member).sum::<usize>()
+            }
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Null => bytes.extend_from_slice(NULL),
+            Self::Bool(value) => bytes.extend_from_slice(word(*value)),
+            Self::Literal(text) => bytes.extend_from_slice(text.expose().as_bytes()),
+            Self::Text(text) => quote(text.expose(), bytes),
+            Self::List(items) => enclosed(b'[', items, b']', bytes, Self::write),
+            Self::Object(members) => enclosed(b'{', members, b'}', bytes, |(name, value), bytes| {
+                quote(name, bytes);
+                bytes.push(b':');
+                value.write(bytes);
             }),
         }
     }
 }
 
-fn quote(text: &str, sink: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(sink, text).map_err(io::Error::from)
+const NULL: &[u8] = b"null";
+
+fn word(value: bool) -> &'static [u8] {
+    if value { b"true" } else { b"false" }
 }
 
-fn enclosed<T, W: Write>(
-    open: &[u8],
-    items: &[T],
-    close: &[u8],
-    sink: &mut W,
-    write: impl Fn(&T, &mut W) -> io::Result<()>,
-) -> io::Result<()> {
-    sink.write_all(open)?;
+/// Nearly every text is, and is then copied as a whole.
+fn is_plain(text: &str) -> bool {
+    // All of it, however early something is found: without a way out the loop runs over many bytes at once.
+    text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
+}
+
+fn quoted_size(text: &str) -> usize {
+    if is_plain(text) {
+        return text.len() + 2;
+    }
+    let mut size = Size(0);
+    escape(text, &mut size);
+    size.0
+}
+
+fn quote(text: &str, bytes: &mut Vec<u8>) {
+    if !is_plain(text) {
+        return escape(text, bytes);
+    }
+    bytes.push(b'"');
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(b'"');
+}
+
+fn escape(text: &str, sink: &mut impl Write) {
+    // Neither sink can fail: a count, and memory that is there already.
+    let written = serde_json::to_writer(sink, text);
+    debug_assert!(written.is_ok());
+}
+
+fn enclosed<T>(open: u8, items: &[T], close: u8, bytes: &mut Vec<u8>, write: impl Fn(&T, &mut Vec<u8>)) {
+    bytes.push(open);
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
-            sink.write_all(b",")?;
+            bytes.push(b',');
         }
-        write(item, sink)?;
+        write(item, bytes);
     }
-    sink.write_all(close)
+    bytes.push(close);
 }
 
 struct Size(usize);

@@ -47,9 +47,12 @@ impl Mapping {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let places: BTreeMap<RecordId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
         let mut found = self.records.known::<B>(Key::Ids(ids)).await?;
-        found.sort_by_key(|entry| places.get(&entry.head.id).copied());
+        // What is held comes in the order it was asked for.
+        if !found.iter().map(|entry| entry.head.id).eq(ids.iter().copied()) {
+            let places: BTreeMap<RecordId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+            found.sort_by_key(|entry| places.get(&entry.head.id).copied());
+        }
         found.retain(|entry| entry.head.origin != Origin::Own);
         Ok(found)
     }
