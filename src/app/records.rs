@@ -11,7 +11,7 @@ use crate::app::audit::{Audit, Event, Note};
 use crate::app::body::{self, Body};
 use crate::app::keyring::Keyring;
 use crate::app::opened::Opened;
-use crate::app::ports::{Append, Change, Clock, Fence, Journal, Key, Row, Store, Write};
+use crate::app::ports::{Append, Change, Clock, Fence, Journal, Key, Names, Row, Store, Write};
 use crate::app::step::step;
 use crate::domain::actor::Actor;
 use crate::domain::entropy::Entropy;
@@ -208,7 +208,7 @@ impl Records {
 
     /// One page in the order of names, after the name `after`. A damaged record is left out, and said to be.
     async fn page<B: Body>(&self, after: Option<&str>) -> Result<(Vec<Entry<B>>, Option<String>)> {
-        let rows = self.store.list(B::CLASS, after, PAGE).await?;
+        let rows = self.store.list(B::CLASS, Names::ALL, after, PAGE).await?;
         let next = (rows.len() == PAGE).then(|| rows.last().map(|row| row.head.name.clone())).flatten();
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -284,7 +284,7 @@ impl Records {
             let sealed = self.keyring.seal(&head, &stamp, &plain, self.entropy.as_ref())?;
             let mac = self.keyring.mark(&head, &stamp)?;
             let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
-            Ok(Change::Append(Box::new(Append { row, expected, aliases: body.aliases(), links: body.links() })))
+            Ok(Change::Append(Box::new(Append { row, expected, aliases: body.aliases(head.id), links: body.links() })))
         })
         .await?;
         step("store.appended");
@@ -325,7 +325,10 @@ pub(super) fn answers<B: Body>(key: &Key<'_>, entry: &Entry<B>) -> bool {
         Key::Ids(ids) => ids.contains(&entry.head.id),
         Key::Names(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&entry.head.name)),
         Key::Alias(kind, value) => {
-            entry.body.aliases().iter().any(|alias| alias.kind == *kind && alias.value == *value)
+            entry.body.aliases(entry.head.id).iter().any(|alias| alias.kind == *kind && alias.value == *value)
+        }
+        Key::AliasesUpTo(kind, last) => {
+            entry.body.aliases(entry.head.id).iter().any(|alias| alias.kind == *kind && alias.value.as_str() <= *last)
         }
         Key::LinksTo(id) => entry.body.links().contains(id),
     }

@@ -1,7 +1,7 @@
 //! Records whose resource is gone: released at once, kept for a while, then forgotten.
 
 use crate::app::audit::Event;
-use crate::app::ports::{Change, Key, Row};
+use crate::app::ports::{Change, Key, Names, Row};
 use crate::app::records::{Changed, PAGE, Records};
 use crate::domain::actor::Actor;
 use crate::domain::record::{Class, Head, Origin, Owner, Release};
@@ -24,7 +24,7 @@ impl Records {
         let mut gone = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.list(class, after.as_deref(), PAGE).await?;
+            let page = self.store.list(class, Names::ALL, after.as_deref(), PAGE).await?;
             after = page.last().map(|row| row.head.name.clone());
             let last = page.len() < PAGE;
             let orphans = page.into_iter().filter(|row| match &row.head.origin {

@@ -18,7 +18,7 @@ use crate::app::services::{Mapping, member};
 use crate::domain::actor::Actor;
 use crate::domain::authority::Facts;
 use crate::domain::credential::change::{self, Patch};
-use crate::domain::credential::{About, Credential, Kind, Material, check_words};
+use crate::domain::credential::{About, Credential, Kind, Lineage, Material, check_words};
 use crate::domain::name::{Path, RecordId, Tenant, is_dns_label, is_dns_subdomain};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
@@ -123,6 +123,7 @@ impl Credentials {
             rotated_at: self.records.now(),
             not_after: None,
             authority: None,
+            lineage: Lineage::begin(&path, draft.kind, None),
             material: draft.material,
         };
         let new = NewRecord {
