@@ -207,8 +207,8 @@ impl Records {
     }
 
     /// One page in the order of names, after the name `after`. A damaged record is left out, and said to be.
-    async fn page<B: Body>(&self, after: Option<&str>) -> Result<(Vec<Entry<B>>, Option<String>)> {
-        let rows = self.store.list(B::CLASS, Names::ALL, after, PAGE).await?;
+    async fn page<B: Body>(&self, names: Names<'_>, after: Option<&str>) -> Result<(Vec<Entry<B>>, Option<String>)> {
+        let rows = self.store.list(B::CLASS, names, after, PAGE).await?;
         let next = (rows.len() == PAGE).then(|| rows.last().map(|row| row.head.name.clone())).flatten();
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -226,12 +226,18 @@ impl Records {
     /// Every record, read in pages.
     pub async fn list_all<B: Body>(&self) -> Result<Vec<Entry<B>>> {
         let mut all: Vec<Entry<B>> = Vec::new();
+        self.each_named(Names::ALL, |entry| all.push(entry)).await?;
+        Ok(all)
+    }
+
+    /// Every record with such a name, read in pages.
+    pub async fn each_named<B: Body>(&self, names: Names<'_>, mut see: impl FnMut(Entry<B>)) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let (page, next) = self.page(after.as_deref()).await?;
-            all.extend(page);
+            let (page, next) = self.page(names, after.as_deref()).await?;
+            page.into_iter().for_each(&mut see);
             if next.is_none() {
-                return Ok(all);
+                return Ok(());
             }
             after = next;
             // An embedded store never makes anybody wait: without this, all others on the thread would wait for all pages.

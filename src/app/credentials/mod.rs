@@ -216,7 +216,7 @@ fn reserved(title: &str) -> Option<Path> {
 }
 
 /// No resource could ever have another name, but the record would be in the way of one that differs in case.
-fn require_resource_name(path: &Path) -> Result<()> {
+pub(super) fn require_resource_name(path: &Path) -> Result<()> {
     match path.as_resource() {
         Some((namespace, name)) if !is_dns_label(namespace) || !is_dns_subdomain(name) => {
             Err(Error::invalid("name", "is a path below /kubernetes, but names no possible namespace and resource"))
