@@ -8,8 +8,8 @@ use crate::app::ports::Key;
 use crate::app::records::NewRecord;
 use crate::domain::actor::Actor;
 use crate::domain::authority::{
-    AlternativeName, Authority, CertificateRequest, DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, Policy,
-    Role,
+    AlternativeName, Authority, CertificateRequest, Conventions, DistinguishedName, ExtendedKeyUsage, Issuer,
+    KeyAlgorithm, Policy, Role,
 };
 use crate::domain::credential::Lineage;
 use crate::domain::credential::{About, Credential, Generate, Kind, Material};
@@ -178,6 +178,7 @@ fn request(
         role,
         validity,
         issuer,
+        conventions: Conventions::Own,
     }
 }
 

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub use caller::{Identify, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
-pub use making::{Countersign, Keymaker, SignTokens};
+pub use making::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 pub use role::{GrantKeeper, Grants, RoleBook};
 pub use token::{OpenedToken, TokenContext, TokenService};
 
