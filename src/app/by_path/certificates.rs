@@ -50,9 +50,13 @@ impl ByPath {
 
     /// What makes a certificate like the newest one here.
     pub fn certificate_again(&self, slot: &Slot) -> Result<Generate> {
-        let live = slot.live().map(|entry| Arc::new(entry.clone()));
-        let newest = live.as_ref().and_then(|entry| Version::of(entry).max_by_key(Version::at));
-        self.again(&newest.ok_or_else(|| Error::not_found(format!("credential {}", slot.path())))?)
+        let live = slot.live().ok_or_else(|| Error::not_found(format!("credential {}", slot.path())))?;
+        self.newest_again(&Arc::new(live.clone()))
+    }
+
+    pub(super) fn newest_again(&self, entry: &Known) -> Result<Generate> {
+        let newest = Version::of(entry).max_by_key(Version::at);
+        self.again(&newest.ok_or_else(|| Error::not_found(format!("credential {}", entry.head.name)))?)
     }
 
     /// What makes a certificate like the one that counts, or if none does, like the one that waits.
@@ -140,7 +144,7 @@ impl ByPath {
         Err(stale(id))
     }
 
-    async fn content(
+    pub(super) async fn content(
         &self,
         head: &Head,
         wish: &Generate,
@@ -218,9 +222,11 @@ impl ByPath {
             let waiting = match wanted {
                 Wanted::None => None,
                 Wanted::Newest => all.first(),
-                Wanted::Version(id) => Some(all.iter().find(|version| version.id() == id).ok_or_else(|| {
-                    Error::invalid("version", "is not there or belongs to another certificate")
-                })?),
+                Wanted::Version(id) => Some(
+                    all.iter()
+                        .find(|version| version.id() == id)
+                        .ok_or_else(|| Error::invalid("version", "is not there or belongs to another certificate"))?,
+                ),
             };
             let waiting = waiting.map(Version::id);
             let planned = self.records.plan(actor, &*entry, |_| arranged(&entry, &all, waiting));
@@ -346,9 +352,10 @@ fn arranged(entry: &Known, all: &[Version], waiting: Option<VersionId>) -> Crede
         (None, Some(only)) => counting(&entry.body, content(only), &entry.stamp, Active::None),
         (None, None) => entry.body.clone(),
     };
-    let transitional = all.iter().find(is_waiting).map(|version| {
-        Box::new(lineage::Version { id: version.id(), at: version.at(), content: content(version) })
-    });
+    let transitional = all
+        .iter()
+        .find(is_waiting)
+        .map(|version| Box::new(lineage::Version { id: version.id(), at: version.at(), content: content(version) }));
     body.lineage.get_or_insert_default().transitional = transitional;
     body
 }
@@ -364,7 +371,7 @@ fn content(version: &Version) -> Content {
 }
 
 /// The record with this content as what counts.
-fn counting(body: &Credential, content: Content, stamp: &Stamp, active: Active) -> Credential {
+pub(super) fn counting(body: &Credential, content: Content, stamp: &Stamp, active: Active) -> Credential {
     let Content { material, generated, not_after, metadata, signed } = content;
     let lineage = body.lineage.as_deref().cloned().unwrap_or_default();
     let rotated_at = if material == body.material { body.rotated_at } else { stamp.at };

@@ -63,7 +63,11 @@ fn shape(version: &Version, shown: &Shown, authorities: Authorities) -> Json {
         }
         Kind::Certificate => {
             let key = if version.shows_key() { field("private_key") } else { Json::Null };
-            Json::object([("ca", ca(version, authorities)), ("certificate", field("certificate")), ("private_key", key)])
+            Json::object([
+                ("ca", ca(version, authorities)),
+                ("certificate", field("certificate")),
+                ("private_key", key),
+            ])
         }
     }
 }
@@ -83,6 +87,11 @@ fn pairs(material: &Material) -> Json {
         Form::Literal => Json::Literal(text.clone()),
     };
     Json::object(material.fields().iter().map(|field| (field.name.clone(), scalar(field.form, &field.value))))
+}
+
+/// The same as text.
+pub fn pairs_text(material: &Material) -> SecretText {
+    SecretText::from(String::from_utf8_lossy(&pairs(material).bytes()).as_ref())
 }
 
 /// The signer's first: whoever takes one takes that one.
