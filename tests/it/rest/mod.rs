@@ -5,6 +5,7 @@ mod acl;
 mod bad_input;
 mod blind;
 mod certificates;
+mod credhub;
 mod document;
 mod generated;
 mod grants;
