@@ -83,7 +83,7 @@ async fn what_an_authoritys_owner_allows_holds_here_too() {
     house.authority_of("shop", request, policy).await;
     let wish = |name: &str| {
         json!({"name": "/leaf", "type": "certificate", "parameters":
-            {"common_name": "x", "ca": "/kubernetes/shop/bound", "alternative_names": [name], "duration": 1}})
+            {"common_name": name, "ca": "/kubernetes/shop/bound", "alternative_names": [name], "duration": 1}})
     };
     let (status, told) = house.send(Method::POST, DATA, &wish("a.shop.svc")).await;
     assert_eq!(status, 200, "{told}");
