@@ -14,6 +14,7 @@ mod crd_rules;
 mod ground;
 mod guard;
 mod house;
+mod issuer;
 mod key_file;
 mod kms;
 mod leader;
