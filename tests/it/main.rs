@@ -19,6 +19,7 @@ mod key_file;
 mod kms;
 mod leader;
 mod memory;
+mod oidc;
 mod opened;
 mod peers;
 mod postgres;
