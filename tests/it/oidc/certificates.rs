@@ -24,8 +24,8 @@ use crate::rest::openssl::Desk;
 const GUID: &str = "a12345e5-b2b0-4648-a0d0-772d3d399dcb";
 
 /// An authority of certificates that is somebody else's.
-struct Authority {
-    certificate: String,
+pub struct Authority {
+    pub certificate: String,
     key: String,
     desk: Desk,
 }
@@ -33,7 +33,7 @@ struct Authority {
 const CLIENT: &[&str] = &["extendedKeyUsage=clientAuth"];
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = Self::params(name).self_signed(&key).unwrap().pem();
         Self::of(certificate, key.serialize_pem())
@@ -75,7 +75,7 @@ impl Authority {
         certificate + &self.desk.read("leaf.key")
     }
 
-    fn app(&self) -> String {
+    pub fn app(&self) -> String {
         self.issue(&format!("/CN=till/OU=app:{GUID}"), CLIENT)
     }
 

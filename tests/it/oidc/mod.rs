@@ -4,6 +4,7 @@
 mod certificates;
 mod forged;
 mod outage;
+mod served;
 mod tokens;
 
 use std::path::PathBuf;
