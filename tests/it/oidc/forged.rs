@@ -1,10 +1,17 @@
 //! Tokens that are forged, stolen from elsewhere or not of this time: all 401, with the word that clients act on.
 
+use std::sync::Arc;
+
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
+use strongroom::adapters::identity::OidcIssuers;
+use strongroom::adapters::identity::oidc::Believed;
+use strongroom::adapters::system::SystemClock;
+use strongroom::domain::oidc::Terms;
 
-use super::Trusting;
-use crate::issuer::{Key, encoded, message};
+use super::{Trusting, believed, told};
+use crate::issuer::{Issuer, Key, encoded, message};
+use crate::rest::house::{House, Setup};
 
 fn hs256(secret: &[u8], header: &Value, claims: &Value) -> String {
     let message = message(header, claims);
@@ -138,6 +145,37 @@ async fn forged_tokens_are_nobodys() {
     assert_eq!(trusting.asked(), 1, "none of them makes us ask the issuer so soon again");
     assert_eq!(trusting.status(&good).await, 200);
     trusting.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_issuer_speaks_for_itself_alone() {
+    let (first, second) = (Issuer::start().await, Issuer::start().await);
+    let dir = tempfile::tempdir().unwrap();
+    let believe = |issuer: &Issuer, prefix: &str| {
+        let root = dir.path().join(prefix);
+        std::fs::write(&root, issuer.root()).unwrap();
+        let believed = believed(&issuer.url(), Some(root));
+        let terms = Terms { prefix: prefix.into(), ..believed.terms };
+        Believed { terms, ..believed }
+    };
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let both = vec![believe(&first, "uaa"), believe(&second, "ci")];
+    let issuers = Arc::new(OidcIssuers::new(both, Arc::new(SystemClock)).unwrap());
+    let house = House::set_up(Setup { issuers: Some(issuers), ..Setup::default() }).await;
+    let (one, other) = (first.claims("till"), second.claims("till"));
+    for (token, who) in [
+        (first.token(&one), Some("uaa-client:till")),
+        (second.token(&other), Some("ci-client:till")),
+        // Signed by one in the other's name, under the name that both give their keys.
+        (second.token(&one), None),
+        (first.token(&other), None),
+    ] {
+        let from = house.reads(0).len();
+        let told = told(house.client.get(house.url("/version")).bearer_auth(token)).await;
+        assert_eq!(told.status, if who.is_some() { 200 } else { 401 });
+        assert_eq!(house.reads(from)[0]["who"].as_str(), who);
+    }
+    house.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -115,6 +115,29 @@ async fn a_flood_of_unknown_keys_is_no_flood_for_the_issuer_and_nobody_else_wait
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_gives_up_does_not_make_the_next_one_ask_again() {
+    let trusting = Trusting::open().await;
+    let unknown = Key::rsa("key-9").token(&json!({"alg": "RS256", "kid": "key-9"}), &trusting.issuer.claims("till"));
+    assert_eq!(trusting.status(&trusting.token()).await, 200);
+    trusting.issuer.fail("/token_keys", Some(Fault::Silence));
+    trusting.clock.by(PAUSE);
+    let before = trusting.asked();
+    for _ in 0..20 {
+        let url = trusting.house.url("/version");
+        let asked =
+            trusting.house.client.get(url).bearer_auth(&unknown).timeout(Duration::from_millis(50)).send().await;
+        assert!(asked.is_err());
+    }
+    assert_eq!(trusting.asked() - before, 1);
+    trusting.issuer.fail("/token_keys", None);
+    trusting.issuer.rotate(Key::rsa("key-2"));
+    assert_eq!(trusting.status(&unknown).await, 401);
+    trusting.clock.by(PAUSE);
+    assert_eq!(trusting.status(&trusting.token()).await, 200);
+    trusting.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_no_set_of_keys_changes_nothing() {
     let trusting = Trusting::open().await;
     let good = trusting.token();

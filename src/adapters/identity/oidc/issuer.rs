@@ -52,13 +52,13 @@ pub(super) struct Issuer {
     clock: Arc<dyn Clock>,
     known: RwLock<Option<Known>>,
     attempts: Mutex<Attempts>,
-    waiting: Semaphore,
+    waiting: Arc<Semaphore>,
 }
 
 impl Issuer {
     pub fn new(believed: Believed, clock: Arc<dyn Clock>) -> Self {
         let (known, attempts) = (RwLock::default(), Mutex::default());
-        Self { believed, clock, known, attempts, waiting: Semaphore::new(WAITING) }
+        Self { believed, clock, known, attempts, waiting: Arc::new(Semaphore::new(WAITING)) }
     }
 
     /// Whether tokens of this name are this issuer's. While its own name is not known, those below its address are.
@@ -95,13 +95,19 @@ impl Issuer {
 
     /// The keys among which this token's may be: asks the issuer if it is of none of the known ones. Without any keys, for
     /// too long or from the start, nothing can be said of a token.
-    pub async fn keys_for(&self, token: &Token<'_>) -> Result<Known> {
+    pub async fn keys_for(self: &Arc<Self>, token: &Token<'_>) -> Result<Known> {
         if let Some(known) = self.current().filter(|known| known.keys.know(token)) {
             return Ok(known);
         }
         let overloaded = |_| Error::Overloaded { retry_after: Duration::from_secs(1) };
-        let _turn = self.waiting.try_acquire().map_err(overloaded)?;
-        self.renew().await;
+        let turn = self.waiting.clone().try_acquire_owned().map_err(overloaded)?;
+        // Apart from the request: one that is given up must not give up the answer that others wait for.
+        let issuer = self.clone();
+        let renewing = tokio::spawn(async move {
+            issuer.renew().await;
+            drop(turn);
+        });
+        renewing.await.map_err(Error::internal)?;
         self.current().ok_or_else(|| Error::Unavailable {
             part: "the issuer of this token",
             detail: format!("the keys of {} are not known", self.believed.place.url),
