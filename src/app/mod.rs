@@ -59,7 +59,7 @@ use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
-use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Journal, Keymaker, Review, Store};
+use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Issuers, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::roles::Roles;
 use crate::app::services::{Mapping, Services};
@@ -70,6 +70,7 @@ use crate::domain::client::resource_username;
 use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision, Tenant};
+use crate::domain::oidc::Verdict;
 use crate::domain::permission::{Action, Resource, Target};
 use crate::domain::record::{Class, Owner};
 use crate::domain::rules::Rules;
@@ -87,6 +88,8 @@ pub struct Parts {
     /// Kubernetes, where there is one.
     pub review: Option<Arc<dyn Review>>,
     pub identify: Option<Arc<dyn Identify>>,
+    /// Issuers of tokens that are believed.
+    pub issuers: Option<Arc<dyn Issuers>>,
     /// Where callers may show tokens of a key service.
     pub kmsauth: Option<Kmsauth>,
     pub rolls: Rolls,
@@ -118,6 +121,7 @@ pub struct App {
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
+    issuers: Option<Arc<dyn Issuers>>,
     kmsauth: Option<Kmsauth>,
 }
 
@@ -166,6 +170,7 @@ impl App {
             access,
             records,
             identify: parts.identify,
+            issuers: parts.issuers,
             kmsauth: parts.kmsauth,
         }
     }
@@ -250,11 +255,19 @@ impl App {
         self.records.entropy.version_id(self.records.now()).hex()
     }
 
-    pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
-        match &self.identify {
-            Some(identify) => identify.identify(token).await,
-            None => Ok(None),
+    /// Who a bearer token is: of an issuer that is believed, or of the cluster's for whatever those did not make.
+    pub async fn judge_token(&self, token: &SecretText) -> Result<(Scheme, Verdict)> {
+        if let Some(issuers) = &self.issuers {
+            let verdict = issuers.judge(token).await?;
+            if verdict != Verdict::Foreign {
+                return Ok((Scheme::Oidc, verdict));
+            }
         }
+        let known = match &self.identify {
+            Some(identify) => identify.identify(token).await?,
+            None => None,
+        };
+        Ok((Scheme::ServiceAccount, known.map_or(Verdict::Refused, Verdict::Known)))
     }
 
     /// Whether tokens of a key service are asked for at all.
