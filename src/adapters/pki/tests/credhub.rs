@@ -136,9 +136,15 @@ async fn identifiers_are_of_the_keys_and_lead_from_leaf_to_authority() {
     let desk = Desk::new();
     let own = make(&wished(root("root")), None).await;
     desk.lay(&own);
-    let identifier = |name: &str| extension(&desk, "certificate", name).lines().last().unwrap().trim().to_owned();
+    let identifier = |name: &str| {
+        let shown = extension(&desk, "certificate", name);
+        shown.lines().skip(1).map(|line| line.trim().trim_start_matches("keyid:")).collect::<Vec<_>>().join(" ")
+    };
     let of_root = identifier("subjectKeyIdentifier");
-    assert_eq!(identifier("authorityKeyIdentifier"), of_root);
+    let serial = Workshop::new().facts(own.get("certificate").unwrap()).unwrap().serial;
+    let serial: Vec<String> = serial.iter().map(|byte| format!("{byte:02X}")).collect();
+    let itself = format!("{of_root} DirName:/CN=root serial:{}", serial.join(":"));
+    assert_eq!(identifier("authorityKeyIdentifier"), itself);
     // SHA-1 of the bits of the key, as others derive it.
     desk.expect("openssl rsa -in private_key -RSAPublicKey_out -outform DER -out bits");
     let digest = desk.expect("openssl dgst -sha1 -c bits");
