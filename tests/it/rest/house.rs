@@ -137,7 +137,7 @@ impl House {
     }
 
     pub async fn with(settings: Settings, rules: Rules) -> Self {
-        let dialects = Dialects { confidant: Confidant { settings } };
+        let dialects = Dialects { confidant: Confidant { settings }, ..Dialects::default() };
         Self::set_up(Setup { rules, dialects, ..Setup::default() }).await
     }
 
