@@ -11,6 +11,7 @@ mod cluster;
 mod crash;
 mod crashes;
 mod crd_rules;
+mod credhub_certificates;
 mod ground;
 mod guard;
 mod house;
