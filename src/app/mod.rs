@@ -25,6 +25,7 @@ pub mod making;
 pub mod opened;
 pub mod own;
 pub mod password;
+pub mod permissions;
 pub mod ports;
 pub mod records;
 pub mod rekey;
@@ -56,6 +57,7 @@ use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
+use crate::app::permissions::{Grantees, Permissions};
 use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::roles::Roles;
@@ -67,7 +69,7 @@ use crate::domain::client::resource_username;
 use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision, Tenant};
-use crate::domain::permission::{Action, Resource, Target};
+use crate::domain::permission::{Action, Grants as GrantRules, Resource, Target};
 use crate::domain::record::{Class, Owner};
 use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
@@ -111,6 +113,7 @@ pub struct App {
     pub certificates: Certificates,
     pub own: OwnCertificates,
     pub tokens: Tokens,
+    pub permissions: Permissions,
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
@@ -121,7 +124,10 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let csrf = Csrf { keyring: parts.keyring.clone(), clock: parts.clock.clone() };
         let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
-        let access = Access::new(parts.review, parts.rules.acl, records.audit.clone());
+        let GrantRules { are_enforced, seeds } = parts.rules.grants;
+        let grantees = Arc::new(Grantees::new(records.clone(), are_enforced));
+        let access = Access::new(parts.review, parts.rules.acl, grantees.clone(), records.audit.clone());
+        let permissions = Permissions { records: records.clone(), access: access.clone(), grantees, seeds };
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
         let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
         let services = Services { records: records.clone(), access: access.clone(), mapping: mapping.clone() };
@@ -152,6 +158,7 @@ impl App {
             clients: Clients { records: records.clone(), making: making.clone() },
             tokens: Tokens::new(access.clone(), records.clone(), making.keymaker.clone(), parts.rules.tokens),
             own: OwnCertificates { making },
+            permissions,
             access,
             records,
             identify: parts.identify,
@@ -297,6 +304,6 @@ fn record_name(class: Class, owner: &Owner) -> Option<String> {
         Class::Credential => Some(Path::kubernetes(&owner.namespace, &owner.name).as_str().to_owned()),
         Class::Service => Some(resource_id(&owner.namespace, &owner.name)),
         Class::Client => Some(resource_username(&owner.namespace, &owner.name)),
-        Class::BlindCredential => None,
+        Class::BlindCredential | Class::Permission => None,
     }
 }

@@ -195,6 +195,7 @@ fn alias_word(kind: AliasKind) -> &'static str {
     match kind {
         AliasKind::Title => "title",
         AliasKind::Fingerprint => "certificate",
+        AliasKind::Grant => "actor and path",
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod about;
 mod error;
+mod permissions;
 pub mod settings;
 
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use crate::api::credhub::error::Failure;
 use crate::api::credhub::settings::Settings;
 use crate::api::json::Json;
 use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
-use crate::domain::permission::Action::{self, Get};
+use crate::domain::permission::Action::{self, Create, Delete, Get, Update};
 use crate::domain::permission::Resource;
+use crate::domain::record::Class::Permission;
 
 /// The dialect with its settings.
 #[derive(Default)]
@@ -34,12 +36,23 @@ impl From<Json> for Answer {
     }
 }
 
+const PERMISSION: Resource = Resource::Record(Permission);
+
 static ROUTES: &[Route<Credhub>] = &[
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
     open(Method::GET, "/management", |request| Box::pin(about::management(request))),
     open(Method::POST, "/management", |request| Box::pin(about::manage(request))),
+    known(Method::GET, "/api/v2/permissions", Get, PERMISSION, |call| run(call, permissions::find)),
+    known(Method::POST, "/api/v2/permissions", Create, PERMISSION, |call| run(call, permissions::create)),
+    known(Method::GET, "/api/v2/permissions/{uuid}", Get, PERMISSION, |call| run(call, permissions::view)),
+    known(Method::PUT, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::replace)),
+    known(Method::PATCH, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::patch)),
+    known(Method::DELETE, "/api/v2/permissions/{uuid}", Delete, PERMISSION, |call| run(call, permissions::delete)),
+    known(Method::GET, "/api/v1/permissions", Get, PERMISSION, |call| run(call, permissions::of_credential)),
+    known(Method::POST, "/api/v1/permissions", Create, PERMISSION, |call| run(call, permissions::grant)),
+    known(Method::DELETE, "/api/v1/permissions", Delete, PERMISSION, |call| run(call, permissions::revoke)),
 ];
 
 const fn open(
@@ -67,6 +80,9 @@ where
 {
     let call = Arc::new(call);
     Box::pin(async move {
+        if call.method != Method::GET && call.dialect.settings.read_only.is_on() {
+            return error::read_only();
+        }
         match operation(call.clone()).await {
             Ok(Answer(status, Some(json))) => error::json(status, &json),
             Ok(Answer(status, None)) => error::bare(status),

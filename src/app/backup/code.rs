@@ -23,6 +23,7 @@ fn class_number(class: Class) -> u8 {
         Class::Service => 2,
         Class::Client => 3,
         Class::BlindCredential => 4,
+        Class::Permission => 5,
     }
 }
 
@@ -30,6 +31,7 @@ pub fn alias_number(kind: AliasKind) -> u8 {
     match kind {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
+        AliasKind::Grant => 4,
     }
 }
 
@@ -156,7 +158,7 @@ fn decode_head(cursor: &mut Cursor<'_>) -> Result<HeadRow> {
     let head = Head { id, class, tenant, name, origin, retain_for, released };
     let stamp = cursor.stamp()?;
     let mac = Mac { epoch: cursor.number()?, bytes: cursor.fixed()? };
-    let kinds = [AliasKind::Title, AliasKind::Fingerprint];
+    let kinds = [AliasKind::Title, AliasKind::Fingerprint, AliasKind::Grant];
     let alias =
         |cursor: &mut Cursor<'_>| Ok(Alias { kind: cursor.known(&kinds, alias_number)?, value: cursor.text()? });
     let aliases = (0..cursor.number()?).map(|_| alias(cursor)).collect::<Result<_>>()?;

@@ -64,6 +64,8 @@ pub enum AliasKind {
     Title,
     /// SHA-256 of a client's certificate, in hexadecimal digits.
     Fingerprint,
+    /// SHA-256 of a permission's actor and path, in hexadecimal digits.
+    Grant,
 }
 
 /// How records are looked up.
