@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::confidant::Confidant;
+use super::credhub::Credhub;
 use super::rest::names;
 use super::{Given, KmsKey, LeaderElection, LogFormat, Refused, RestTls, refuse};
 use crate::domain::authority::AlternativeName;
@@ -36,6 +37,7 @@ pub struct Settings {
     pub lease: Duration,
     pub retain_for: SignedDuration,
     pub confidant: Confidant,
+    pub credhub: Credhub,
     pub log_level: String,
     pub log_format: LogFormat,
 }
@@ -73,6 +75,7 @@ impl TryFrom<Given> for Settings {
             lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
             confidant: confidant(given.confidant)?,
+            credhub: given.credhub.unwrap_or_default(),
             log_level: given.log_level.unwrap_or_else(|| "info".into()),
             log_format: given.log_format.unwrap_or(LogFormat::Text),
             data_dir,

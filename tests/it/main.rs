@@ -20,6 +20,7 @@ mod leader;
 mod memory;
 mod opened;
 mod peers;
+mod permissions;
 mod postgres;
 mod process;
 mod reconcile;

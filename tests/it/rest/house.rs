@@ -262,6 +262,12 @@ impl House {
         notes[from..].iter().map(|note| serde_json::from_str(note.as_str()).unwrap()).collect()
     }
 
+    /// Audit records of what was written.
+    pub async fn writes(&self) -> Vec<Value> {
+        let notes = self.store.snapshot().await.unwrap().audit(0, usize::MAX).await.unwrap();
+        notes.iter().map(|(_, note)| serde_json::from_str(note.as_str()).unwrap()).collect()
+    }
+
     /// A client that is known by its certificate; certificate and key in PEM.
     pub async fn x509(&self, name: &str, state: State) -> String {
         let owner = owner("ClientCredential", "shop", name);

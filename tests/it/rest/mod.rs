@@ -5,6 +5,8 @@ mod acl;
 mod bad_input;
 mod blind;
 mod certificates;
+mod credhub_matrix;
+mod credhub_permissions;
 mod document;
 mod generated;
 mod grants;
