@@ -6,8 +6,10 @@ pub mod alarm;
 pub mod anchor;
 pub mod audit;
 pub mod backup;
+pub mod batch;
 pub mod blind_credentials;
 pub mod body;
+pub mod by_path;
 pub mod callers;
 pub mod certificates;
 pub mod clients;
@@ -45,6 +47,7 @@ use tokio::sync::{broadcast, watch};
 use crate::app::access::Access;
 use crate::app::audit::Note;
 use crate::app::blind_credentials::BlindCredentials;
+use crate::app::by_path::ByPath;
 use crate::app::callers::Callers;
 use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
@@ -104,6 +107,7 @@ pub struct Rolls {
 pub struct App {
     pub credentials: Credentials,
     pub blind_credentials: BlindCredentials,
+    pub by_path: ByPath,
     pub services: Services,
     pub grants: Grants,
     pub roles: Roles,
@@ -138,6 +142,13 @@ impl App {
                 access: access.clone(),
                 making: making.clone(),
                 mapping: mapping.clone(),
+            },
+            by_path: ByPath {
+                records: records.clone(),
+                access: access.clone(),
+                making: making.clone(),
+                mapping: mapping.clone(),
+                held: Arc::default(),
             },
             blind_credentials: BlindCredentials { records: known, access: allowed, mapping },
             grants: Grants {
@@ -243,7 +254,7 @@ impl App {
 
     /// A word that nobody has said before.
     pub fn unique(&self) -> String {
-        self.records.entropy.version_id().hex()
+        self.records.entropy.version_id(self.records.now()).hex()
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

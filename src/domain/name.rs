@@ -21,7 +21,14 @@ macro_rules! uuid_name {
                 Self(Builder::from_random_bytes(bytes).into_uuid())
             }
 
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+            /// A version 7 UUID (RFC 9562, 5.7): ids of one time lie beside each other in an index, so that writes that
+            /// come together touch the same pages of it.
+            pub fn at(time: Timestamp, random: [u8; 10]) -> Self {
+                let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
+                Self(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+            }
+
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
 
@@ -62,13 +69,6 @@ uuid_name!(
 );
 
 impl RecordId {
-    /// A version 7 UUID (RFC 9562, 5.7): ids of one time lie beside each other in an index, so that writes that come
-    /// together touch the same pages of it.
-    pub fn at(time: Timestamp, random: [u8; 10]) -> Self {
-        let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
-        Self(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
-    }
-
     /// A version 8 UUID (RFC 9562, 5.8) from the start of a digest: stands for what was digested, and is no record's id.
     pub fn derived(digest: &[u8; 32]) -> Self {
         let mut bytes = [0; 16];

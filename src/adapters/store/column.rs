@@ -32,12 +32,13 @@ pub(super) fn alias_number(kind: AliasKind) -> i16 {
     match kind {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
+        AliasKind::Expiry => 3,
         AliasKind::Grant => 4,
     }
 }
 
 pub(super) fn alias_kind(number: i16) -> Option<AliasKind> {
-    [AliasKind::Title, AliasKind::Fingerprint, AliasKind::Grant].into_iter().find(|kind| alias_number(*kind) == number)
+    AliasKind::ALL.into_iter().find(|kind| alias_number(*kind) == number)
 }
 
 pub(super) fn origin_text(origin: &Origin) -> Result<String> {
@@ -75,8 +76,8 @@ mod tests {
     fn classes_and_alias_kinds_keep_their_numbers() {
         assert_eq!(Class::ALL.map(class_number), [1, 2, 3, 4, 5]);
         assert_eq!(Class::ALL.map(|one| class(class_number(one))), Class::ALL.map(Some));
-        let kinds = [AliasKind::Title, AliasKind::Fingerprint, AliasKind::Grant];
-        assert_eq!(kinds.map(alias_number), [1, 2, 4]);
+        let kinds = AliasKind::ALL;
+        assert_eq!(kinds.map(alias_number), [1, 2, 3, 4]);
         assert_eq!(kinds.map(|one| alias_kind(alias_number(one))), kinds.map(Some));
         assert_eq!((class(6), alias_kind(5)), (None, None));
     }

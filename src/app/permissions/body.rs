@@ -30,7 +30,7 @@ impl Body for Permission {
         OVERHEAD + self.actor.len() + self.path.as_str().len()
     }
 
-    fn aliases(&self) -> Vec<Alias> {
+    fn aliases(&self, _: RecordId) -> Vec<Alias> {
         vec![Alias { kind: AliasKind::Grant, value: alias(&self.actor, &self.path) }]
     }
 
@@ -72,6 +72,8 @@ mod tests {
     use crate::app::body::{decode, encode};
     use crate::domain::permission::Operation;
 
+    const ID: RecordId = RecordId::from_bytes([0; 16]);
+
     fn permission(actor: &str, path: &str) -> Permission {
         let operations = [Operation::WriteAcl, Operation::Read].into_iter().collect();
         Permission { actor: actor.into(), path: Scope::parse(path).unwrap(), operations }
@@ -89,9 +91,9 @@ mod tests {
     #[test]
     fn no_two_things_are_found_by_the_same_word() {
         let one = permission("a", "/b");
-        assert_eq!(one.aliases()[0].value.len(), 64);
+        assert_eq!(one.aliases(ID)[0].value.len(), 64);
         for other in [permission("a/", "/b"), permission("a", "/B"), permission("b", "/a"), permission("a", "/b/*")] {
-            assert_ne!(one.aliases(), other.aliases());
+            assert_ne!(one.aliases(ID), other.aliases(ID));
         }
         assert_eq!(of_path("/B"), of_path("/b"));
         assert_ne!(of_path("/b"), of_actor("/b"));

@@ -48,7 +48,8 @@ impl Records {
     }
 
     fn permission_stamp(&self, actor: &Actor, number: Revision) -> Stamp {
-        Stamp { number, version_id: self.entropy.version_id(), at: self.now(), by: actor.id.clone() }
+        let at = self.now();
+        Stamp { number, version_id: self.entropy.version_id(at), at, by: actor.id.clone() }
     }
 
     /// In one transaction, made with the keys of the moment: again, when another process has replaced them since.
@@ -74,7 +75,7 @@ impl Records {
                 let sealed = self.keyring.seal(head, stamp, &body::encode(body)?, self.entropy.as_ref())?;
                 let mac = self.keyring.mark(head, stamp)?;
                 let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
-                let append = Append { row, expected: *expected, aliases: body.aliases(), links: body.links() };
+                let append = Append { row, expected: *expected, aliases: body.aliases(head.id), links: body.links() };
                 let action = if expected.is_none() { "create" } else { "update" };
                 let note = self.permission_note(actor, action, head.id, stamp.number, body);
                 Ok((Change::Append(Box::new(append)), Some(note)))

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Material, Words};
 use crate::domain::{Error, Result};
 
@@ -16,11 +17,17 @@ pub struct Patch {
 
 /// The next revision. Always a new one, even when nothing differs: Confidant counts every update.
 pub fn patched(current: &Credential, patch: Patch, now: Timestamp) -> Result<Credential> {
+    // What is there already need not be judged again: over another API it may have come with less.
+    patch.material.as_ref().map_or(Ok(()), |material| material.check(current.kind))?;
     let material = patch.material.unwrap_or_else(|| current.material.clone());
-    material.check(current.kind)?;
     let rotated = material != current.material;
     let (title, about) = patch.words.over(&current.title, &current.about);
+    let mut lineage = current.lineage.clone();
+    if let Some(lineage) = lineage.as_mut().filter(|_| rotated) {
+        (lineage.active, lineage.signed) = (Active::Own, Signed::default());
+    }
     Ok(Credential {
+        lineage,
         title,
         about,
         rotated_at: if rotated { now } else { current.rotated_at },
@@ -110,6 +117,7 @@ mod tests {
             rotated_at: Timestamp::UNIX_EPOCH,
             not_after: None,
             authority: None,
+            lineage: None,
             material: Material::texts([("password", "p".into())]),
         }
     }

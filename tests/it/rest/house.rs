@@ -23,7 +23,7 @@ use strongroom::app::{App, Parts, Rolls, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
-    AlternativeName, Authority, CertificateRequest, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
+    AlternativeName, Authority, CertificateRequest, Conventions, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
 };
 use strongroom::domain::client::{Proof, State};
 use strongroom::domain::credential::change::{Source, Wish};
@@ -294,6 +294,7 @@ pub fn request(name: &str, role: Role, issuer: Issuer) -> CertificateRequest {
         role,
         validity: if role == Role::Leaf { KEEP } else { KEEP * 10 },
         issuer,
+        conventions: Conventions::Own,
     }
 }
 
