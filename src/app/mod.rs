@@ -61,7 +61,7 @@ use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
 use crate::app::permissions::{Grantees, Permissions};
-use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Journal, Keymaker, Review, Store};
+use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Issuers, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::roles::Roles;
 use crate::app::services::{Mapping, Services};
@@ -72,6 +72,7 @@ use crate::domain::client::resource_username;
 use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision, Tenant};
+use crate::domain::oidc::Verdict;
 use crate::domain::permission::{Action, Grants as GrantRules, Resource, Target};
 use crate::domain::record::{Class, Owner};
 use crate::domain::rules::Rules;
@@ -89,6 +90,8 @@ pub struct Parts {
     /// Kubernetes, where there is one.
     pub review: Option<Arc<dyn Review>>,
     pub identify: Option<Arc<dyn Identify>>,
+    /// Issuers of tokens that are believed.
+    pub issuers: Option<Arc<dyn Issuers>>,
     /// Where callers may show tokens of a key service.
     pub kmsauth: Option<Kmsauth>,
     pub rolls: Rolls,
@@ -121,6 +124,7 @@ pub struct App {
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
+    issuers: Option<Arc<dyn Issuers>>,
     kmsauth: Option<Kmsauth>,
 }
 
@@ -173,6 +177,7 @@ impl App {
             access,
             records,
             identify: parts.identify,
+            issuers: parts.issuers,
             kmsauth: parts.kmsauth,
         }
     }
@@ -257,11 +262,19 @@ impl App {
         self.records.entropy.version_id(self.records.now()).hex()
     }
 
-    pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
-        match &self.identify {
-            Some(identify) => identify.identify(token).await,
-            None => Ok(None),
+    /// Who a bearer token is: of an issuer that is believed, or of the cluster's for whatever those did not make.
+    pub async fn judge_token(&self, token: &SecretText) -> Result<(Scheme, Verdict)> {
+        if let Some(issuers) = &self.issuers {
+            let verdict = issuers.judge(token).await?;
+            if verdict != Verdict::Foreign {
+                return Ok((Scheme::Oidc, verdict));
+            }
         }
+        let known = match &self.identify {
+            Some(identify) => identify.identify(token).await?,
+            None => None,
+        };
+        Ok((Scheme::ServiceAccount, known.map_or(Verdict::Refused, Verdict::Known)))
     }
 
     /// Whether tokens of a key service are asked for at all.

@@ -16,6 +16,8 @@ mod kmsauth_token;
 mod kubernetes;
 mod leadership;
 mod memory;
+mod mutual_tls;
+mod oidc;
 mod operator;
 mod rekey;
 mod rest;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use caller::{Identify, Review};
+pub use caller::{Identify, Issuers, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
 pub use making::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};

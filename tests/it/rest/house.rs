@@ -18,7 +18,7 @@ use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
 use strongroom::app::kmsauth::Kmsauth;
 use strongroom::app::own::Lifetimes;
-use strongroom::app::ports::{Identify, Review, Store};
+use strongroom::app::ports::{Identify, Issuers, Review, Store};
 use strongroom::app::{App, Parts, Rolls, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
@@ -109,6 +109,7 @@ pub struct House {
 #[derive(Default)]
 pub struct Setup {
     pub limits: Limits,
+    pub issuers: Option<Arc<dyn Issuers>>,
     pub kmsauth: Option<Kmsauth>,
     pub rolls: Rolls,
     pub rules: Rules,
@@ -157,14 +158,14 @@ impl House {
     }
 
     pub async fn set_up(setup: Setup) -> Self {
-        let Setup { limits, kmsauth, rolls, rules, dialects } = setup;
+        let Setup { limits, issuers, kmsauth, rolls, rules, dialects } = setup;
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app =
-            Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rolls, rules, ..parts }));
+        let parts = Parts { journal: journal.clone(), review, identify, issuers, kmsauth, rolls, rules, ..parts };
+        let app = Arc::new(App::new(parts));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
