@@ -24,7 +24,8 @@ pub fn rules(settings: &Settings) -> anyhow::Result<Rules> {
         Ok(text)
     };
     let tokens = settings.confidant.jwt.issuance(read)?;
-    Ok(Rules { tokens, ..settings.confidant.rules() })
+    let grants = settings.credhub.permissions.0.clone();
+    Ok(Rules { tokens, grants, ..settings.confidant.rules() })
 }
 
 pub fn dialects(settings: &Settings) -> Dialects {

@@ -23,6 +23,7 @@ mod rekey;
 mod rest;
 mod rolls;
 mod root_key;
+mod seeds;
 mod serve;
 mod surroundings;
 

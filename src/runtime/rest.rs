@@ -18,7 +18,7 @@ use crate::domain::authority::AlternativeName;
 use crate::domain::secret::SecretText;
 use crate::runtime::dialects::dialects;
 use crate::runtime::surroundings::{Surroundings, Tasks, bind};
-use crate::runtime::{mutual_tls, rolls};
+use crate::runtime::{mutual_tls, rolls, seeds};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{ClientCertificates, Limits, Tls, serve};
 
@@ -33,6 +33,7 @@ pub async fn start(around: &Surroundings<'_>, registry: &mut Registry, tasks: &m
         mutual_tls::start(given, tls, app, shutdown).await?;
     }
     let routes = api::routes(dialects(settings), (*app).clone(), HttpMetrics::register(registry));
+    seeds::add(app, shutdown).await;
     let listener = bind("--listen", settings.listen).await?;
     // Ends by itself where there is nothing to ask.
     tokio::spawn(rolls::keep_fresh((*app).clone(), (*shutdown).clone()));

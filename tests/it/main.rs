@@ -23,6 +23,7 @@ mod memory;
 mod oidc;
 mod opened;
 mod peers;
+mod permissions;
 mod postgres;
 mod process;
 mod reconcile;

@@ -27,7 +27,7 @@ const HEADERS: [(&str, &str); 6] = [
 const RETRY: Duration = Duration::from_secs(5);
 
 /// For what is not there and for what the caller may not see: nobody learns which of the two it is.
-const NO_ACCESS: &str = "the credential does not exist, or you are not permitted to do this to it";
+pub const NO_ACCESS: &str = "the credential does not exist, or you are not permitted to do this to it";
 const NO_AUTHORITY: &str = "the certificate authority does not exist, or you are not permitted to read it";
 
 /// Why an operation was not done.

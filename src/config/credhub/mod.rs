@@ -2,6 +2,7 @@
 
 mod issuer;
 mod mutual_tls;
+mod permissions;
 
 use serde::Deserialize;
 
@@ -9,6 +10,7 @@ use super::kms::check_endpoint;
 use super::{Refused, refuse};
 pub use issuer::{Issuer, IssuerKeys};
 pub use mutual_tls::MutualTls;
+pub use permissions::Permissions;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -16,6 +18,8 @@ pub struct Credhub {
     /// Where `/info` says that clients get their tokens.
     auth_server: Option<String>,
     pub auth: Auth,
+    /// What callers may.
+    pub permissions: Permissions,
 }
 
 /// Who may call, beside those who may call any API.

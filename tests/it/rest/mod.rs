@@ -6,6 +6,8 @@ mod bad_input;
 mod blind;
 mod certificates;
 mod credhub;
+mod credhub_matrix;
+mod credhub_permissions;
 mod document;
 mod generated;
 mod grants;
