@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use warp::http::StatusCode;
 
-use crate::api::credhub::data::{answer_made, certificate_setting, concatenated, lengthen, one, shown};
+use crate::api::credhub::data::{add, answer_made, certificate_setting, concatenated, one, shown};
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::wire::certificate as shape;
 use crate::api::credhub::wire::fields::Fields;
@@ -75,7 +75,7 @@ pub async fn regenerate(call: Arc<Call>) -> Outcome {
     if let Generate::Certificate(request) = &mut wish {
         override_request(request, length, days)?;
     }
-    let duration = lengthen(&call, &mut wish);
+    let lasting = add(&call, &mut wish);
     let signer = match &wish {
         Generate::Certificate(request) => match &request.issuer {
             Issuer::Authority(path) => Some(call.app.by_path.signer_again(path, how.by_waiting).await?),
@@ -85,7 +85,7 @@ pub async fn regenerate(call: Arc<Call>) -> Outcome {
     };
     let (actor, concatenates) = (&call.actor, is_concatenated(&call));
     let made = call.app.by_path.regenerate_certificate(actor, id, &wish, signer.as_ref(), metadata, how, concatenates);
-    answer_made(&call, &Made { version: made.await?, is_new: true }, duration).await
+    answer_made(&call, &Made { version: made.await?, is_new: true }, lasting).await
 }
 
 fn override_request(request: &mut CertificateRequest, length: Option<i64>, days: Option<i64>) -> Result<(), Failure> {
@@ -102,7 +102,7 @@ fn override_request(request: &mut CertificateRequest, length: Option<i64>, days:
 }
 
 fn is_concatenated(call: &Call) -> bool {
-    call.dialect.settings.certificates.concatenates_cas
+    call.dialect.settings.concatenates_cas
 }
 
 pub async fn update_transitional_version(call: Arc<Call>) -> Outcome {
@@ -148,7 +148,7 @@ pub async fn bulk_regenerate(call: Arc<Call>) -> Outcome {
     let signer = body.text("signed_by")?.filter(|name| !name.is_empty());
     let signer = signer.ok_or_else(|| Failure::bad("signed_by must be given"))?;
     let path = name::path(&signer)?;
-    let prepare = |wish: &mut Generate| _ = lengthen(&call, wish);
+    let prepare = |wish: &mut Generate| _ = add(&call, wish);
     let names = call.app.by_path.regenerate_signed_by(&call.actor, &path, prepare).await?;
     Ok(Json::object([("regenerated_credentials", Json::texts(&names))]).into())
 }

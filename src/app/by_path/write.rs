@@ -172,10 +172,12 @@ impl ByPath {
                 let inspection = self.making.keymaker.inspect(certificate)?;
                 let signed_by = version.signed().and_then(|signed| signed.by.as_ref());
                 let is_signer = |signer: &Signer| {
-                    signed_by.is_some_and(|path| path.as_str().eq_ignore_ascii_case(signer.path().as_str()))
-                        && version.material().get("ca") == Some(signer.certificate())
+                    let is_named = |path: &Path| path.as_str().eq_ignore_ascii_case(signer.path().as_str());
+                    // An authority of a resource may come with those above it.
+                    let alone = self.making.keymaker.alone(signer.certificate())?;
+                    Ok::<_, Error>(signed_by.is_some_and(is_named) && version.material().get("ca") == Some(&alone))
                 };
-                inspection.satisfies(request) && signer.is_none_or(is_signer)
+                inspection.satisfies(request) && signer.map_or(Ok(true), is_signer)?
             }
         })
     }

@@ -74,11 +74,11 @@ enum Whose {
 const OWNERS: [Whose; 3] = [Whose::Shop, Whose::Bank, Whose::Nobodys];
 
 impl Whose {
-    fn path(self) -> &'static str {
+    fn path(self, turn: usize) -> String {
         match self {
-            Self::Shop => "/kubernetes/shop/db",
-            Self::Bank => "/kubernetes/bank/db",
-            Self::Nobodys => "/kubernetes/nobody/db",
+            Self::Shop => "/kubernetes/shop/db".to_owned(),
+            Self::Bank => "/kubernetes/bank/db".to_owned(),
+            Self::Nobodys => format!("/kubernetes/nobody/{turn}"),
         }
     }
 }
@@ -101,11 +101,34 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> Wanted {
     let own = whose == Whose::Shop && who == Who::GranteeOfShop;
     let sees = all || own || (whose == Whose::Shop && who == Who::GranteeThatSees);
     let writes = all || own || who == Who::TokenThatWrites;
+    // Confidant's users may everything with credentials, by whichever API.
+    let of_values = all || own || who == Who::UserPrincipal || (whose == Whose::Shop && who == Who::GranteeOfValues);
+    let (reads, creates, deletes) = (of_values, of_values || who == Who::TokenThatWrites, of_values);
     // Who may, and finds nothing, did nothing and was denied nothing.
     let found = |status: u16| if whose == Whose::Nobodys { (404, 0) } else { (status, 1) };
     let allowed = |allowed: bool, wanted: Wanted| if allowed { wanted } else { (404, 1) };
     match (method.as_str(), template) {
         ("GET", "/version") => (200, 1),
+        // What no record has is nobody's: there is no name to ask about.
+        ("GET", "/api/v1/data/{id}") if whose == Whose::Nobodys => (404, 0),
+        ("GET", "/api/v1/data" | "/api/v1/data/{id}") => allowed(reads, found(200)),
+        // A resource writes what is below `shop` and `bank`; elsewhere it is new.
+        ("PUT" | "POST", "/api/v1/data") if creates => {
+            if whose == Whose::Nobodys {
+                (200, 1)
+            } else {
+                (409, 0)
+            }
+        }
+        ("POST", "/api/v1/regenerate") if creates => {
+            if whose == Whose::Nobodys {
+                (404, 0)
+            } else {
+                (409, 0)
+            }
+        }
+        ("PUT" | "POST", "/api/v1/data" | "/api/v1/regenerate") => (403, 1),
+        ("DELETE", "/api/v1/data") => allowed(deletes, if whose == Whose::Nobodys { (404, 0) } else { (409, 0) }),
         ("GET", "/api/v2/permissions" | "/api/v2/permissions/{uuid}" | "/api/v1/permissions") => {
             allowed(sees, found(200))
         }
@@ -188,16 +211,24 @@ impl Cast {
     }
 
     /// A permission of its own for each turn, so that none depends on another.
-    async fn target(&self, whose: Whose, turn: usize) -> String {
-        match whose {
-            Whose::Nobodys => format!("00000000-0000-4000-8000-{turn:012}"),
-            _ => self.permission(whose.path(), &format!("some-{turn}"), &["read"]).await,
+    async fn target(&self, template: &str, whose: Whose, turn: usize) -> String {
+        let path = whose.path(turn);
+        match (whose, template) {
+            (Whose::Nobodys, _) => format!("00000000-0000-4000-8000-{turn:012}"),
+            (_, "/api/v1/data/{id}") => {
+                let (_, found) = self.house.get(&format!("/api/v1/data?current=true&name={path}")).await;
+                found["data"][0]["id"].as_str().unwrap().to_owned()
+            }
+            (_, template) if template.contains("permissions") => {
+                self.permission(&path, &format!("some-{turn}"), &["read"]).await
+            }
+            _ => String::new(),
         }
     }
 }
 
 fn asked(route: (&Method, &str), whose: Whose, turn: usize) -> (String, Value) {
-    let (path, actor) = (whose.path(), format!("some-{turn}"));
+    let (path, actor) = (whose.path(turn), format!("some-{turn}"));
     let made = format!("new-{turn}");
     match (route.0.as_str(), route.1) {
         ("GET", "/api/v2/permissions") => (format!("?path={path}&actor={actor}"), json!(null)),
@@ -209,6 +240,10 @@ fn asked(route: (&Method, &str), whose: Whose, turn: usize) -> (String, Value) {
             let permissions = json!([{"actor": made, "operations": ["read"]}]);
             (String::new(), json!({"credential_name": path, "permissions": permissions}))
         }
+        ("GET" | "DELETE", "/api/v1/data") => (format!("?name={path}"), json!(null)),
+        ("PUT", "/api/v1/data") => (String::new(), json!({"name": path, "type": "json", "value": {"a": "b"}})),
+        ("POST", "/api/v1/data") => (String::new(), json!({"name": path, "type": "password", "mode": "overwrite"})),
+        ("POST", "/api/v1/regenerate") => (String::new(), json!({"name": path})),
         ("PUT", _) => (String::new(), json!({"path": path, "actor": actor, "operations": ["write"]})),
         ("PATCH", _) => (String::new(), json!({"operations": ["write"]})),
         ("POST", "/management") => (String::new(), json!({"read_only_mode": false})),
@@ -224,16 +259,17 @@ async fn every_caller_of_credhubs_gets_what_its_rights_are_and_nothing_else() {
         for route in Credhub::routes() {
             for (who, whose) in CALLERS.iter().flat_map(|who| OWNERS.map(|whose| (*who, whose))) {
                 turn += 1;
-                let id = cast.target(whose, turn).await;
+                let id = cast.target(route.template, whose, turn).await;
                 let (query, body) = asked((&route.method, route.template), whose, turn);
-                let path = format!("{mount}{}{query}", route.template.replace("{uuid}", &id));
+                let path = format!("{mount}{}{query}", route.template.replace("{uuid}", &id).replace("{id}", &id));
                 let before = cast.house.recorded().await;
                 let response = cast.request(who, &route.method, &path).json(&body).send().await.unwrap();
                 let status = response.status().as_u16();
                 let text = response.text().await.unwrap();
                 let recorded = cast.house.recorded().await - before;
                 let wanted = expected(&route.method, route.template, who, whose);
-                if (status, recorded) != wanted || text.contains("-value") {
+                let shows = text.contains("-value") && !(status == 200 && route.template.starts_with("/api/v1/data"));
+                if (status, recorded) != wanted || shows {
                     let got = (status, recorded);
                     wrong.push(format!("{} {path} by {who:?}: {got:?}, not {wanted:?}: {text}", route.method));
                 }
