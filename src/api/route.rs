@@ -171,7 +171,8 @@ fn find<D: Dialect>(path: &str) -> Option<Place<D>> {
 
 /// Most templates do not fit, which nearly always shows in their first letters: nothing is kept or looked for before.
 fn fit(template: &'static str, path: &str) -> Option<Parameters> {
-    let alike = template.bytes().zip(path.bytes()).take_while(|(wanted, given)| wanted == given && *wanted != b'{').count();
+    let alike =
+        template.bytes().zip(path.bytes()).take_while(|(wanted, given)| wanted == given && *wanted != b'{').count();
     if !matches!(template.as_bytes().get(alike), None | Some(b'{')) {
         return None;
     }
