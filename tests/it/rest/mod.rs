@@ -15,7 +15,7 @@ mod jwks;
 mod kmsauth;
 mod kmsauth_token;
 mod matrix;
-mod openssl;
+pub mod openssl;
 mod shapes;
 mod transport;
 

@@ -37,7 +37,7 @@ func (s *session) certificates() {
 		KeyUsage: []string{"digital_signature", "key_encipherment"}, ExtendedKeyUsage: []string{"server_auth", "client_auth"},
 		KeyLength: 3072,
 	})
-	made("generate it unless it is there", "leaf", generate.Certificate{CommonName: "other", Ca: s.at("below")})
+	made("generate a certificate unless it is there", "leaf", generate.Certificate{CommonName: "other", Ca: s.at("below")})
 	made("generate a plain authority", "plain", generate.Certificate{CommonName: "Plain", IsCA: true})
 	made("generate a certificate of its own", "alone", generate.Certificate{CommonName: "alone", SelfSign: true, Duration: 1})
 	made("generate without a signer", "unsigned", generate.Certificate{CommonName: "a"})

@@ -159,7 +159,7 @@ public final class Calls {
             Data.remove(calls);
         }
         Data.restricted(new Calls(plan, "reader"));
-        for (var by : List.of("no scope", "wrong secret", "no identity", "expired certificate")) {
+        for (var by : List.of("no scope", "no identity", "expired certificate")) {
             Data.refused(new Calls(plan, by));
         }
     }
