@@ -3,7 +3,6 @@
 //!
 //! Once a path belongs to a dialect nothing is rejected to the next one: the dialect answers, always.
 
-use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,8 +57,9 @@ pub struct Request<D> {
     pub dialect: Arc<D>,
     pub method: Method,
     pub headers: HeaderMap,
-    /// Of operations of known callers that write; wiped when dropped.
+    /// Of operations that write; wiped when dropped.
     pub body: Zeroizing<Vec<u8>>,
+    pub peer: Option<Peer>,
     parameters: Parameters,
     query: String,
 }
@@ -120,6 +120,11 @@ pub trait Dialect: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Prefixes of every template; the first that fits counts.
     const MOUNTS: &'static [&'static str];
+    /// Which folders are its own at the root, where it shares that with other dialects; whatever is asked for in them, it
+    /// answers. `""` is everything that no dialect before it has claimed.
+    const CLAIMS: &'static [&'static str] = &[""];
+    /// Whether a slash at the end of a path means nothing.
+    const TRIMS_SLASH: bool = false;
 
     fn routes() -> &'static [Route<Self>];
 
@@ -164,9 +169,17 @@ impl<D> Place<D> {
 fn find<D: Dialect>(path: &str) -> Option<Place<D>> {
     let path = percent_decode_str(path).decode_utf8().ok()?;
     let below = |mount: &&str| path.strip_prefix(*mount).filter(|rest| rest.starts_with('/'));
-    let rest = D::MOUNTS.iter().find_map(below)?;
+    let is_claimed = |rest: &str| D::CLAIMS.iter().any(|claim| is_in(rest, claim));
+    let own = |mount: &&str| below(mount).filter(|rest| !mount.is_empty() || is_claimed(rest));
+    let rest = D::MOUNTS.iter().find_map(own)?;
+    let rest = rest.strip_suffix('/').filter(|_| D::TRIMS_SLASH).unwrap_or(rest);
     let fitting = D::routes().iter().filter_map(|route| Some((route, fit(route.template, rest)?)));
     Some(Place { routes: fitting.collect() })
+}
+
+/// Whether it is this folder, or something below it.
+fn is_in(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Most templates do not fit, which nearly always shows in their first letters: nothing is kept or looked for before.
@@ -252,15 +265,18 @@ async fn run<D: Dialect>(
 ) -> Result<Response, Refusal> {
     let Asked { app, dialect, query, headers, peer, .. } = asked;
     let (method, body) = (route.method.clone(), Zeroizing::default());
-    let mut request = Request { app, dialect, method, headers, body, parameters, query };
+    let mut request = Request { app, dialect, method, headers, body, peer, parameters, query };
     let (asks, handler) = match route.handler {
-        Handler::Open(handler) => return Ok(handler(request).await),
+        Handler::Open(handler) => {
+            take_body(&mut request, stream).await?;
+            return Ok(handler(request).await);
+        }
         Handler::Known { asks, run } => (asks, run),
     };
     let login = request.dialect.header_login();
-    let actor = match identify(&request.app, &request.headers, peer.as_ref(), login).await {
+    let actor = match identify(&request.app, &request.headers, request.peer.as_ref(), login).await {
         Ok(actor) => actor,
-        Err(Refused::NotPresented) => return Err(not_presented(&request, asks, peer.map(|peer| peer.addr.ip())).await),
+        Err(Refused::NotPresented) => return Err(not_presented(&request, asks).await),
         Err(Refused::Failed) => return Err(Refusal::Failed),
         Err(Refused::Unknown(error)) => return Err(Refusal::Error(error)),
     };
@@ -268,13 +284,22 @@ async fn run<D: Dialect>(
     if let Some(refusal) = forged(&request, &actor, asks).await {
         return Ok(with_cookie(D::refuse(refusal), cookie));
     }
-    if route.method != Method::GET {
+    take_body(&mut request, stream).await?;
+    Ok(with_cookie(handler(Call { request, actor, asks }).await, cookie))
+}
+
+/// What comes with a GET means nothing.
+async fn take_body<D>(
+    request: &mut Request<D>,
+    stream: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Result<(), Refusal> {
+    if request.method != Method::GET {
         request.body = body::read(stream, declared(&request.headers)).await.map_err(|unread| match unread {
             Unread::TooLarge => Refusal::TooLarge,
             Unread::Broken => Refusal::Broken,
         })?;
     }
-    Ok(with_cookie(handler(Call { request, actor, asks }).await, cookie))
+    Ok(())
 }
 
 /// A new one with every answer to whoever needs one, so that no page runs out of it that goes on.
@@ -304,7 +329,8 @@ async fn forged<D>(request: &Request<D>, actor: &Actor, asks: Asks) -> Option<Re
 }
 
 /// By the caller's own word for what is asked for: nothing is looked up for nobody.
-async fn not_presented<D>(request: &Request<D>, asks: Asks, from: Option<IpAddr>) -> Refusal {
+async fn not_presented<D>(request: &Request<D>, asks: Asks) -> Refusal {
+    let from = request.peer.as_ref().map(|peer| peer.addr.ip());
     let name = request.parameters.first().map_or("", |(_, value)| value.as_str());
     match request.app.record_anonymous(asks.action, asks.resource, name, from).await {
         Ok(()) => Refusal::NotPresented,

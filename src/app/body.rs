@@ -1,17 +1,21 @@
 //! How the classes of record become bytes to seal and back: the words as JSON, the secret fields
 //! after them, each behind its length, so that no secret passes through a serialiser.
 
+mod lineage;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use self::lineage::LineageWords;
+use crate::app::audit::sha256;
 use crate::app::ports::{Alias, AliasKind};
 use crate::domain::authority::{Authority, CertificateRequest};
 use crate::domain::blind::BlindCredential;
 use crate::domain::client::{Client, Fingerprint, Issued, Proof, Retired, State};
 use crate::domain::credential::{About, Credential, Field, Form, Generate, Kind, Material};
-use crate::domain::name::RecordId;
+use crate::domain::name::{Path, RecordId};
 use crate::domain::record::Class;
 use crate::domain::secret::SecretText;
 use crate::domain::service::Service;
@@ -29,7 +33,8 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// About how many bytes it takes.
     fn size(&self) -> usize;
 
-    fn aliases(&self) -> Vec<Alias> {
+    /// `id`: the record's own.
+    fn aliases(&self, _id: RecordId) -> Vec<Alias> {
         Vec::new()
     }
 
@@ -41,6 +46,19 @@ pub trait Body: Sized + Send + Sync + 'static {
     fn links(&self) -> Vec<RecordId> {
         Vec::new()
     }
+}
+
+/// What is found by its path, though it need not exist: whoever names it links to this.
+pub fn link_to_path(path: &Path) -> RecordId {
+    let hash = sha256(&[b"strongroom path ", path.as_str().to_ascii_lowercase().as_bytes()].concat());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    RecordId::from_bytes(bytes)
+}
+
+/// Texts of one length that are in the order of their times, for all times that a certificate can name.
+pub fn expiry_key(at: Timestamp) -> String {
+    format!("{:012}", at.as_second().max(0))
 }
 
 const FORMAT: u8 = 1;
@@ -124,6 +142,8 @@ pub struct CredentialWords {
     rotated_at: Timestamp,
     not_after: Option<Timestamp>,
     authority: Option<Authority>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lineage: Option<LineageWords>,
 }
 
 impl Body for Credential {
@@ -139,24 +159,43 @@ impl Body for Credential {
             rotated_at: self.rotated_at,
             not_after: self.not_after,
             authority: self.authority.clone(),
+            lineage: self.lineage.as_deref().map(lineage::words),
         };
-        (words, self.material.clone())
+        (words, lineage::beside(&self.material, self.lineage.as_deref()))
     }
 
     fn join(words: CredentialWords, material: Material) -> Result<Self> {
-        let CredentialWords { title, kind, about, generated, rotated_at, not_after, authority } = words;
-        Ok(Self { title, kind, about, generated, rotated_at, not_after, authority, material })
+        let CredentialWords { title, kind, about, generated, rotated_at, not_after, authority, lineage } = words;
+        let (material, lineage) = match lineage {
+            Some(words) => lineage::apart(words, material),
+            None => (material, None),
+        };
+        Ok(Self { title, kind, about, generated, rotated_at, not_after, authority, lineage, material })
     }
 
     fn size(&self) -> usize {
         let about = &self.about;
         let words = [&about.documentation, &about.metadata].into_iter().flatten().map(String::len).sum::<usize>();
-        let fields = self.material.fields().iter().map(|field| 64 + field.name.len() + field.value.expose().len());
+        let other = self.lineage.as_ref().and_then(|lineage| lineage.transitional.as_ref());
+        let materials = [Some(&self.material), other.map(|version| &version.content.material)];
+        let fields = materials.into_iter().flatten().flat_map(Material::fields);
+        let fields = fields.map(|field| 64 + field.name.len() + field.value.expose().len());
         self.title.len() + words + about.tags.len() * 64 + fields.sum::<usize>()
     }
 
-    fn aliases(&self) -> Vec<Alias> {
-        vec![Alias { kind: AliasKind::Title, value: self.title.clone() }]
+    fn aliases(&self, id: RecordId) -> Vec<Alias> {
+        let title = Alias { kind: AliasKind::Title, value: self.title.clone() };
+        let expiry = self.lineage.as_deref().and_then(|lineage| lineage::expiry(lineage, self.not_after));
+        let expiry =
+            expiry.map(|at| Alias { kind: AliasKind::Expiry, value: format!("{}{}", expiry_key(at), id.hex()) });
+        [title].into_iter().chain(expiry).collect()
+    }
+
+    fn links(&self) -> Vec<RecordId> {
+        let mut signers: Vec<_> = self.lineage.iter().flat_map(|lineage| lineage.signers()).map(link_to_path).collect();
+        signers.sort_unstable();
+        signers.dedup();
+        signers
     }
 }
 
@@ -197,7 +236,7 @@ impl Body for BlindCredential {
         self.envelope.pairs.len() + self.envelope.data_key.len() + self.keys.len() * 64
     }
 
-    fn aliases(&self) -> Vec<Alias> {
+    fn aliases(&self, _: RecordId) -> Vec<Alias> {
         vec![Alias { kind: AliasKind::Title, value: self.title.clone() }]
     }
 }
@@ -260,7 +299,7 @@ impl Body for Client {
         self
     }
 
-    fn aliases(&self) -> Vec<Alias> {
+    fn aliases(&self, _: RecordId) -> Vec<Alias> {
         self.fingerprints().map(|known| Alias { kind: AliasKind::Fingerprint, value: known.hex() }).collect()
     }
 }
@@ -269,6 +308,8 @@ impl Body for Client {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const ID: RecordId = RecordId::from_bytes([7; 16]);
 
     fn credential(fields: Vec<(String, bool, String)>) -> Credential {
         let field = |(name, literal, text): (String, bool, String)| Field {
@@ -284,6 +325,7 @@ mod tests {
             rotated_at: Timestamp::UNIX_EPOCH,
             not_after: None,
             authority: None,
+            lineage: None,
             material: Material::new(fields.into_iter().map(field)),
         }
     }
@@ -295,7 +337,8 @@ mod tests {
             let after: Credential = decode(&encode(&before).unwrap()).unwrap();
             prop_assert_eq!(&after.material, &before.material);
             prop_assert_eq!(&after.about, &before.about);
-            prop_assert_eq!(after.aliases(), before.aliases());
+            prop_assert_eq!(&after.lineage, &before.lineage);
+            prop_assert_eq!(after.aliases(ID), before.aliases(ID));
         }
 
         #[test]

@@ -192,6 +192,8 @@ fn bound_to(actor: &Actor) -> Option<&str> {
     match actor.standing {
         Standing::Principal { kind: PrincipalKind::Service, .. } => Some(&actor.id),
         Standing::Principal { kind: PrincipalKind::User, .. } => None,
-        Standing::Operator | Standing::Admin | Standing::Client | Standing::Delegated { .. } => None,
+        Standing::Operator | Standing::Admin | Standing::Client | Standing::Delegated { .. } | Standing::Grantee => {
+            None
+        }
     }
 }

@@ -33,20 +33,25 @@ pub fn absent<T>(found: Result<T>) -> Result<Option<T>> {
 impl Records {
     /// Every revision of a record, the first one first; recorded as a look at the record.
     pub async fn history<B: Body>(&self, actor: &Actor, entry: &Entry<B>) -> Result<Vec<Entry<B>>> {
+        let all = self.revisions_from(entry, Revision::FIRST).await?;
+        let read = Read { head: &entry.head, stamp: &entry.stamp, with: Vec::new() };
+        self.audit.read(actor, Action::Metadata, read).await?;
+        Ok(all)
+    }
+
+    /// All from this number on, in pages.
+    pub async fn revisions_from<B: Body>(&self, entry: &Entry<B>, first: Revision) -> Result<Vec<Entry<B>>> {
         let mut all: Vec<Entry<B>> = Vec::new();
         loop {
-            let from = all.last().map_or(Revision::FIRST, |last| last.stamp.number.next());
+            let from = all.last().map_or(first, |last| last.stamp.number.next());
             let page = self.revisions(&entry.head, from, PAGE).await?;
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {
-                break;
+                return Ok(all);
             }
             tokio::task::yield_now().await;
         }
-        let read = Read { head: &entry.head, stamp: &entry.stamp, with: Vec::new() };
-        self.audit.read(actor, Action::Metadata, read).await?;
-        Ok(all)
     }
 
     /// One revision of a record that was found.

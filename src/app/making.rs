@@ -7,10 +7,12 @@ use jiff::Timestamp;
 
 use crate::app::ports::{Key, Keymaker};
 use crate::app::records::Records;
-use crate::domain::authority::{self, CertificateRequest, Issuer, Policy, PublicKey};
-use crate::domain::credential::{Credential, Generate, Material, generate};
+use crate::domain::authority::{self, CertificateRequest, Conventions, Issuer, Policy, PublicKey, Unfit};
+use crate::domain::credential::{Credential, Generate, Kind, Material, generate};
+use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Tenant};
 use crate::domain::record::Entry;
+use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
 #[derive(Clone)]
@@ -50,16 +52,29 @@ impl Making {
     }
 
     pub async fn certificate(&self, request: &CertificateRequest, tenant: &Tenant) -> Result<Made> {
-        let issuer = match &request.issuer {
-            Issuer::SelfSigned => None,
-            Issuer::Authority(path) => Some(self.authority(path, tenant).await?),
+        let Issuer::Authority(path) = &request.issuer else { return self.signed(request, None).await };
+        let issuer = match request.conventions {
+            Conventions::Own => self.authority(path, tenant).await?,
+            Conventions::Credhub(_) => self.signer(path, tenant).await?,
         };
-        let facts = issuer.as_ref().map(|entry| self.facts(&entry.body.material)).transpose()?;
-        let policy = issuer.as_ref().and_then(|entry| entry.body.authority.as_ref()).map(|it| &it.policy);
+        self.signed(request, Some(&issuer)).await
+    }
+
+    /// By the authority that is given, which the caller has found to be the one that may and should; else by itself.
+    pub async fn signed(&self, request: &CertificateRequest, issuer: Option<&Entry<Credential>>) -> Result<Made> {
+        let facts = issuer.map(|entry| self.facts(&entry.body.material)).transpose()?;
+        let open = Policy::default();
+        let policy = issuer.map(|entry| entry.body.authority.as_ref().map_or(&open, |authority| &authority.policy));
         let plan =
             authority::plan(request, facts.as_ref().zip(policy), self.records.now(), self.records.entropy.as_ref())?;
-        let material = self.keymaker.certificate(&plan, issuer.as_ref().map(|entry| &entry.body.material)).await?;
+        let material = self.keymaker.certificate(&plan, issuer.map(|entry| &entry.body.material)).await?;
         Ok(Made { material, not_after: Some(plan.not_after) })
+    }
+
+    /// As Unix systems hold it, with a new salt; to be made once for each password and kept.
+    pub async fn password_hash(&self, password: &SecretText) -> Result<Option<SecretText>> {
+        let entropy: &dyn Entropy = self.records.entropy.as_ref();
+        self.keymaker.crypt(password, entropy.bytes()).await
     }
 
     /// Signed by an authority that was found and may be asked: for the key that is given, or for a new one. Begins at
@@ -91,7 +106,33 @@ impl Making {
         })
     }
 
+    /// Any certificate credential, whoever made it: whether it may sign, its certificate says.
+    async fn signer(&self, path: &Path, tenant: &Tenant) -> Result<Entry<Credential>> {
+        let found = self.records.find_one::<Credential>(Key::Names(&[path.as_str()])).await?;
+        let entry = found
+            .filter(|entry| entry.head.tenant == *tenant)
+            .ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
+        if entry.body.kind == Kind::Certificate { Ok(entry) } else { Err(Unfit::OtherType.into()) }
+    }
+
     pub fn facts(&self, certificate: &Material) -> Result<authority::Facts> {
         self.keymaker.facts(certificate.require("certificate")?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::authority::Carried;
+
+    #[test]
+    fn requests_that_were_stored_before_conventions_are_read_and_written_as_they_were() {
+        let stored = r#"{"subject":{"common_name":"x","organization":null,"organizational_unit":null,"locality":null,"state":null,"country":null},"alternative_names":[{"Dns":"x"}],"key":"EcdsaP256","key_usages":[],"extended_key_usages":[],"role":"Leaf","validity":"PT1H","issuer":"SelfSigned"}"#;
+        let request: CertificateRequest = serde_json::from_str(stored).unwrap();
+        assert_eq!(request.conventions, Conventions::Own);
+        assert_eq!(serde_json::to_string(&request).unwrap(), stored);
+        let carried = Carried { subject: Some(vec![0x30, 0]), ..Carried::default() };
+        let other = CertificateRequest { conventions: Conventions::Credhub(carried), ..request };
+        assert_eq!(serde_json::from_str::<CertificateRequest>(&serde_json::to_string(&other).unwrap()).unwrap(), other);
     }
 }

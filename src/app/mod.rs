@@ -8,6 +8,7 @@ pub mod audit;
 pub mod backup;
 pub mod blind_credentials;
 pub mod body;
+pub mod by_path;
 pub mod callers;
 pub mod certificates;
 pub mod clients;
@@ -44,6 +45,7 @@ use tokio::sync::{broadcast, watch};
 use crate::app::access::Access;
 use crate::app::audit::Note;
 use crate::app::blind_credentials::BlindCredentials;
+use crate::app::by_path::ByPath;
 use crate::app::callers::Callers;
 use crate::app::certificates::Certificates;
 use crate::app::clients::Clients;
@@ -102,6 +104,7 @@ pub struct Rolls {
 pub struct App {
     pub credentials: Credentials,
     pub blind_credentials: BlindCredentials,
+    pub by_path: ByPath,
     pub services: Services,
     pub grants: Grants,
     pub roles: Roles,
@@ -128,6 +131,12 @@ impl App {
         let (known, allowed) = (records.clone(), access.clone());
         Self {
             credentials: Credentials {
+                records: records.clone(),
+                access: access.clone(),
+                making: making.clone(),
+                mapping: mapping.clone(),
+            },
+            by_path: ByPath {
                 records: records.clone(),
                 access: access.clone(),
                 making: making.clone(),

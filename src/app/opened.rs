@@ -70,7 +70,7 @@ impl<'a> Asked<'a> {
         match key {
             Key::Names([name]) => Some(Self(class, None, name)),
             Key::Alias(kind, value) => Some(Self(class, Some(*kind), value)),
-            Key::Names(_) | Key::Ids(_) | Key::LinksTo(_) => None,
+            Key::Names(_) | Key::Ids(_) | Key::AliasesUpTo(..) | Key::LinksTo(_) => None,
         }
     }
 }

@@ -8,9 +8,10 @@ use crate::app::ports::Key;
 use crate::app::records::NewRecord;
 use crate::domain::actor::Actor;
 use crate::domain::authority::{
-    AlternativeName, Authority, CertificateRequest, DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, Policy,
-    Role,
+    AlternativeName, Authority, CertificateRequest, Conventions, DistinguishedName, ExtendedKeyUsage, Issuer,
+    KeyAlgorithm, Policy, Role,
 };
+use crate::domain::credential::Lineage;
 use crate::domain::credential::{About, Credential, Generate, Kind, Material};
 use crate::domain::name::{Path, Tenant};
 use crate::domain::record::{Entry, Origin};
@@ -125,11 +126,13 @@ impl OwnCertificates {
         not_after: Option<Timestamp>,
     ) -> Result<Entry<Credential>> {
         let records = &self.making.records;
+        let generated = Some(Generate::Certificate(Box::new(request)));
         let body = Credential {
+            lineage: Lineage::begin(path, Kind::Certificate, generated.as_ref()),
             title: path.as_str().to_owned(),
             kind: Kind::Certificate,
             about: About::default(),
-            generated: Some(Generate::Certificate(Box::new(request))),
+            generated,
             rotated_at: records.now(),
             not_after,
             authority,
@@ -175,6 +178,7 @@ fn request(
         role,
         validity,
         issuer,
+        conventions: Conventions::Own,
     }
 }
 

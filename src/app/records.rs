@@ -11,7 +11,7 @@ use crate::app::audit::{Audit, Event, Note};
 use crate::app::body::{self, Body};
 use crate::app::keyring::Keyring;
 use crate::app::opened::Opened;
-use crate::app::ports::{Append, Change, Clock, Fence, Journal, Key, Row, Store, Write};
+use crate::app::ports::{Append, Change, Clock, Fence, Journal, Key, Names, Row, Store, Write};
 use crate::app::step::step;
 use crate::domain::actor::Actor;
 use crate::domain::entropy::Entropy;
@@ -207,8 +207,8 @@ impl Records {
     }
 
     /// One page in the order of names, after the name `after`. A damaged record is left out, and said to be.
-    async fn page<B: Body>(&self, after: Option<&str>) -> Result<(Vec<Entry<B>>, Option<String>)> {
-        let rows = self.store.list(B::CLASS, after, PAGE).await?;
+    async fn page<B: Body>(&self, names: Names<'_>, after: Option<&str>) -> Result<(Vec<Entry<B>>, Option<String>)> {
+        let rows = self.store.list(B::CLASS, names, after, PAGE).await?;
         let next = (rows.len() == PAGE).then(|| rows.last().map(|row| row.head.name.clone())).flatten();
         let mut page = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -226,12 +226,18 @@ impl Records {
     /// Every record, read in pages.
     pub async fn list_all<B: Body>(&self) -> Result<Vec<Entry<B>>> {
         let mut all: Vec<Entry<B>> = Vec::new();
+        self.each_named(Names::ALL, |entry| all.push(entry)).await?;
+        Ok(all)
+    }
+
+    /// Every record with such a name, read in pages.
+    pub async fn each_named<B: Body>(&self, names: Names<'_>, mut see: impl FnMut(Entry<B>)) -> Result<()> {
         let mut after: Option<String> = None;
         loop {
-            let (page, next) = self.page(after.as_deref()).await?;
-            all.extend(page);
+            let (page, next) = self.page(names, after.as_deref()).await?;
+            page.into_iter().for_each(&mut see);
             if next.is_none() {
-                return Ok(all);
+                return Ok(());
             }
             after = next;
             // An embedded store never makes anybody wait: without this, all others on the thread would wait for all pages.
@@ -284,7 +290,7 @@ impl Records {
             let sealed = self.keyring.seal(&head, &stamp, &plain, self.entropy.as_ref())?;
             let mac = self.keyring.mark(&head, &stamp)?;
             let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
-            Ok(Change::Append(Box::new(Append { row, expected, aliases: body.aliases(), links: body.links() })))
+            Ok(Change::Append(Box::new(Append { row, expected, aliases: body.aliases(head.id), links: body.links() })))
         })
         .await?;
         step("store.appended");
@@ -325,7 +331,10 @@ pub(super) fn answers<B: Body>(key: &Key<'_>, entry: &Entry<B>) -> bool {
         Key::Ids(ids) => ids.contains(&entry.head.id),
         Key::Names(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&entry.head.name)),
         Key::Alias(kind, value) => {
-            entry.body.aliases().iter().any(|alias| alias.kind == *kind && alias.value == *value)
+            entry.body.aliases(entry.head.id).iter().any(|alias| alias.kind == *kind && alias.value == *value)
+        }
+        Key::AliasesUpTo(kind, last) => {
+            entry.body.aliases(entry.head.id).iter().any(|alias| alias.kind == *kind && alias.value.as_str() <= *last)
         }
         Key::LinksTo(id) => entry.body.links().contains(id),
     }

@@ -1,10 +1,12 @@
 //! Records whose resource is gone: released at once, kept for a while, then forgotten.
 
 use crate::app::audit::Event;
-use crate::app::ports::{Change, Key, Row};
+use crate::app::ports::{Change, Key, Names, Row};
 use crate::app::records::{Changed, PAGE, Records};
+use crate::app::body::Body;
 use crate::domain::actor::Actor;
-use crate::domain::record::{Class, Head, Origin, Owner, Release};
+use crate::domain::permission::Action;
+use crate::domain::record::{Class, Entry, Head, Origin, Owner, Release};
 use crate::domain::{Conflict, Error, Result};
 
 impl Records {
@@ -24,7 +26,7 @@ impl Records {
         let mut gone = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.store.list(class, after.as_deref(), PAGE).await?;
+            let page = self.store.list(class, Names::ALL, after.as_deref(), PAGE).await?;
             after = page.last().map(|row| row.head.name.clone());
             let last = page.len() < PAGE;
             let orphans = page.into_iter().filter(|row| match &row.head.origin {
@@ -73,16 +75,29 @@ impl Records {
         }
     }
 
+    /// Forgets a record with every revision, on behalf of a caller. Refused if it was written since `entry` was read.
+    pub async fn delete<B: Body>(&self, actor: &Actor, entry: &Entry<B>) -> Result<()> {
+        let stale = || Conflict::Stale { what: format!("{} {}", B::CLASS.singular(), entry.head.name) };
+        let found = self.store.find(B::CLASS, Key::Ids(&[entry.head.id])).await?;
+        let is_same = |row: &Row| row.stamp.number == entry.stamp.number && row.head.released.is_none();
+        let row = found.into_iter().find(is_same).ok_or_else(stale)?;
+        let note = Event::of(actor, Action::Delete.verb(), self.now()).to(&row.head, row.stamp.number).note();
+        self.change(&row.head.origin, note, || self.forgetting(&row)).await?;
+        let _ = self.changes.send(Changed { class: B::CLASS, name: row.head.name });
+        Ok(())
+    }
+
+    fn forgetting(&self, row: &Row) -> Result<Change> {
+        self.keyring.verify_mark(&row.head, &row.stamp, &row.mac)?;
+        Ok(Change::Forget { id: row.head.id, name: row.head.name.clone(), was: row.mac })
+    }
+
     /// False if it was reclaimed meanwhile. A damaged head is not forgotten: who damaged it may have made
     /// it look due.
     async fn forget(&self, row: &Row) -> Result<bool> {
         let operator = Actor::operator();
         let note = Event::of(&operator, "forget", self.now()).to(&row.head, row.stamp.number).note();
-        let forgotten = self.change(&row.head.origin, note, || {
-            self.keyring.verify_mark(&row.head, &row.stamp, &row.mac)?;
-            Ok(Change::Forget { id: row.head.id, name: row.head.name.clone(), was: row.mac })
-        });
-        match forgotten.await {
+        match self.change(&row.head.origin, note, || self.forgetting(row)).await {
             Ok(()) => Ok(true),
             Err(Error::Conflict(Conflict::Stale { .. })) => Ok(false),
             Err(error @ Error::Damaged { .. }) => {

@@ -97,7 +97,7 @@ fn check(row: &HeadRow, revisions: &[RevisionRow], keyring: &Keyring) -> Result<
     }
     for revision in revisions {
         let plain = keyring.open_revision(head, &revision.stamp, &revision.sealed)?;
-        let (aliases, links) = indexed(head.class, &plain)?;
+        let (aliases, links) = indexed(head.class, head.id, &plain)?;
         let is_current = revision.stamp.number == stamp.number;
         if is_current && !(same(&row.aliases, &expected_aliases(row, aliases)) && same(&row.links, &links)) {
             return Err(damaged("the index by which it is found is not what it says of itself".into()));
@@ -116,16 +116,16 @@ fn same<T: PartialEq>(left: &[T], right: &[T]) -> bool {
     left.iter().all(|one| right.contains(one)) && right.iter().all(|one| left.contains(one))
 }
 
-pub(super) fn indexed(class: Class, plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
-    fn of<B: Body>(plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
+pub(super) fn indexed(class: Class, id: RecordId, plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
+    fn of<B: Body>(id: RecordId, plain: &[u8]) -> Result<(Vec<Alias>, Vec<RecordId>)> {
         let body: B = body::decode(plain)?;
-        Ok((body.aliases(), body.links()))
+        Ok((body.aliases(id), body.links()))
     }
     match class {
-        Class::Credential => of::<Credential>(plain),
-        Class::Service => of::<Service>(plain),
-        Class::Client => of::<Client>(plain),
-        Class::BlindCredential => of::<BlindCredential>(plain),
+        Class::Credential => of::<Credential>(id, plain),
+        Class::Service => of::<Service>(id, plain),
+        Class::Client => of::<Client>(id, plain),
+        Class::BlindCredential => of::<BlindCredential>(id, plain),
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Scheme {
     Kmsauth,
     /// The word of a proxy that is believed.
     Header,
+    /// A token of an issuer that is believed (OpenID Connect, UAA).
+    Oidc,
     /// Nothing was presented.
     None,
     /// Something was presented that no scheme can read.
@@ -60,6 +62,8 @@ pub enum Standing {
     Delegated { groups: Vec<String>, uid: Option<String> },
     /// The list of rules decides. `account`: whom the key was given to that vouches for it.
     Principal { kind: PrincipalKind, account: Option<String> },
+    /// Stored permissions decide, path by path: a caller as CredHub knows it.
+    Grantee,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -125,7 +125,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::authority::{DistinguishedName, Issuer, KeyAlgorithm, Role};
+    use crate::domain::authority::{Conventions, DistinguishedName, Issuer, KeyAlgorithm, Role};
     use jiff::SignedDuration;
 
     fn request() -> CertificateRequest {
@@ -138,6 +138,7 @@ mod tests {
             role: Role::Leaf,
             validity: SignedDuration::from_secs(10),
             issuer: Issuer::SelfSigned,
+            conventions: Conventions::Own,
         }
     }
 

@@ -21,7 +21,7 @@ macro_rules! uuid_name {
                 Self(Builder::from_random_bytes(bytes).into_uuid())
             }
 
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
 

@@ -11,6 +11,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 pub struct SecretText(String);
 
 impl SecretText {
+    pub const EMPTY: Self = Self(String::new());
+
     pub fn new(text: String) -> Self {
         Self(text)
     }

@@ -39,7 +39,7 @@ pub fn dialects(settings: &Settings) -> Dialects {
         xsrf_cookie: given.xsrf_cookie.clone().unwrap_or(default.xsrf_cookie),
         header_login: given.header_login.clone().map(header_login),
     };
-    Dialects { confidant: Confidant { settings: confidant } }
+    Dialects { confidant: Confidant { settings: confidant }, ..Dialects::default() }
 }
 
 fn header_login(given: Given) -> HeaderLogin {

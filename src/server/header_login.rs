@@ -102,7 +102,7 @@ mod tests {
     }
 
     fn peer(address: &str, certificate: Option<&[u8]>) -> Peer {
-        Peer { addr: format!("{address}:4711").parse().unwrap(), certificate: certificate.map(Arc::from) }
+        Peer { addr: format!("{address}:4711").parse().unwrap(), local: None, certificate: certificate.map(Arc::from) }
     }
 
     fn said(login: &HeaderLogin, peer: &Peer, names: &[(&'static str, &str)]) -> Said {

@@ -2,7 +2,7 @@
 //! warp's own server has neither TLS nor limits, so only its filters are used here.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +72,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 pub struct Peer {
     pub addr: SocketAddr,
+    /// The address of this host that it was reached at.
+    pub local: Option<IpAddr>,
     /// The caller's certificate in DER. It has shown to hold the key; nothing else was checked.
     pub certificate: Option<Arc<[u8]>>,
 }
@@ -145,15 +147,16 @@ impl Listener {
     async fn connection(self: Arc<Self>, stream: TcpStream, addr: SocketAddr, shutdown: CancellationToken) {
         // Answers are small and whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
+        let local = stream.local_addr().ok().map(|local| local.ip());
         let Some(tls) = &self.tls else {
-            return self.speak(stream, Peer { addr, certificate: None }, false, shutdown).await;
+            return self.speak(stream, Peer { addr, local, certificate: None }, false, shutdown).await;
         };
         let handshake = TlsAcceptor::from(tls.current()).accept(stream);
         match tokio::time::timeout(self.limits.patience, handshake).await {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;
                 let leaf = session.peer_certificates().and_then(<[_]>::first);
-                let peer = Peer { addr, certificate: leaf.map(|leaf| Arc::from(leaf.as_ref())) };
+                let peer = Peer { addr, local, certificate: leaf.map(|leaf| Arc::from(leaf.as_ref())) };
                 let http2 = session.alpn_protocol() == Some(b"h2");
                 self.speak(stream, peer, http2, shutdown).await;
             }

@@ -11,7 +11,7 @@ use strongroom::app::ports::Clock;
 use strongroom::app::{App, credentials, own, services};
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
-    AlternativeName, Authority, CertificateRequest, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
+    AlternativeName, Authority, CertificateRequest, Conventions, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
 };
 use strongroom::domain::client::{Proof, State};
 use strongroom::domain::credential::change::{Patch, Source, Wish};
@@ -83,6 +83,7 @@ fn request(name: &str, role: Role, issuer: Issuer, validity: SignedDuration) -> 
         role,
         validity,
         issuer,
+        conventions: Conventions::Own,
     }
 }
 

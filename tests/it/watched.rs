@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use strongroom::adapters::store::SqliteStore;
 use strongroom::app::audit::Position;
-use strongroom::app::ports::{Age, Fence, Key, RevisionRow, Row, Snapshot, Store, Which, Write};
+use strongroom::app::ports::{Age, Fence, Key, Names, RevisionRow, Row, Snapshot, Store, Which, Write};
 use strongroom::domain::Result;
-use strongroom::domain::name::{RecordId, Revision};
+use strongroom::domain::name::{RecordId, Revision, VersionId};
 use strongroom::domain::record::Class;
 
 /// Who looks on.
@@ -33,8 +33,12 @@ impl<E: Eye> Store for Watched<E> {
         self.store.find(class, key).await
     }
 
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        self.store.list(class, after, limit).await
+    async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        self.store.list(class, names, after, limit).await
+    }
+
+    async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {
+        self.store.version(id).await
     }
 
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {

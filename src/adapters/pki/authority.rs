@@ -8,16 +8,37 @@ use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
 use zeroize::Zeroizing;
 
 use super::{pem, reading};
+use crate::domain::authority::Unfit;
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
-pub(super) struct Authority {
+/// Who signs.
+pub(super) struct Signer {
     /// Its name, byte for byte as in its certificate.
     pub subject: Vec<u8>,
     /// `None`: its certificate does not say.
     pub key_identifier: Option<Vec<u8>>,
     pub key: Zeroizing<KeyPair>,
+}
+
+impl Signer {
+    /// Of the first certificate.
+    pub(super) fn open(material: &Material) -> Result<Self> {
+        let der = pem::first_certificate(material.require("certificate")?.expose()).map_err(refuse)?;
+        let own = reading::parse(&der).map_err(refuse)?;
+        let key = key(material, &own)?;
+        Ok(Self {
+            subject: own.subject().as_raw().to_vec(),
+            key_identifier: reading::subject_key_identifier(&own).map(<[u8]>::to_vec),
+            key,
+        })
+    }
+}
+
+/// With those above it.
+pub(super) struct Authority {
+    pub signer: Signer,
     /// PEM of itself and the authorities above it, without the root.
     pub intermediates: String,
     /// `None`: an imported intermediate whose root was not given.
@@ -27,31 +48,25 @@ pub(super) struct Authority {
 impl Authority {
     pub(super) fn open(material: &Material) -> Result<Self> {
         let chain = pem::certificates(material.require("certificate")?.expose()).map_err(refuse)?;
-        let own = reading::parse(&chain[0]).map_err(refuse)?;
-        let key = key(material, &own)?;
+        let signer = Signer::open(material)?;
         let (intermediates, last_root) = split(&chain)?;
-        Ok(Self {
-            subject: own.subject().as_raw().to_vec(),
-            key_identifier: reading::subject_key_identifier(&own).map(<[u8]>::to_vec),
-            key,
-            intermediates,
-            root: material.get("ca").cloned().or(last_root),
-        })
+        Ok(Self { signer, intermediates, root: material.get("ca").cloned().or(last_root) })
     }
 }
 
 /// Whether a signature of this authority is work for the pool. What does not parse is refused later.
 pub(super) fn signs_with_rsa(material: &Material) -> bool {
-    let chain = material.get("certificate").and_then(|text| pem::certificates(text.expose()).ok());
-    chain
+    let first = material.get("certificate").and_then(|text| pem::first_certificate(text.expose()).ok());
+    first
         .as_ref()
-        .and_then(|chain| reading::parse(&chain[0]).ok())
+        .and_then(|der| reading::parse(der).ok())
         .is_some_and(|certificate| certificate.public_key().algorithm.algorithm == OID_PKCS1_RSAENCRYPTION)
 }
 
 /// A certificate signed with a key that does not belong to the authority's certificate would verify nowhere.
 fn key(material: &Material, own: &X509Certificate<'_>) -> Result<Zeroizing<KeyPair>> {
-    let key = pem::private_key(material.require("private_key")?.expose())
+    let text = material.get("private_key").ok_or(Unfit::NoPrivateKey)?;
+    let key = pem::private_key(text.expose())
         .and_then(|der| KeyPair::try_from(&*der).ok())
         .map(Zeroizing::new)
         .ok_or_else(|| refuse("has a private key that cannot be read (it may be encrypted, or of a kind not known)"))?;
@@ -75,6 +90,6 @@ fn split(chain: &[CertificateDer<'_>]) -> Result<(String, Option<SecretText>)> {
     Ok((intermediates, root))
 }
 
-fn refuse(why: &'static str) -> Error {
+pub(super) fn refuse(why: &'static str) -> Error {
     Error::invalid("ca", why)
 }

@@ -10,7 +10,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::authority::Authority;
+use super::authority::{Authority, Signer, refuse};
 use super::{keys, pem};
 use crate::domain::authority::{self, AlternativeName, CertificatePlan, ExtendedKeyUsage, KeyUsage, PublicKey, Role};
 use crate::domain::credential::Material;
@@ -21,7 +21,7 @@ pub(super) fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<
     let authority = issuer.map(Authority::open).transpose()?;
     let key = keys::generate(plan.key)?;
     let private_key = pem::write(pem::PRIVATE_KEY, key.serialized_der());
-    let params = params(plan)?;
+    let params = params(plan, name(&plan.subject)?)?;
     let (certificate, root) = match authority {
         None => {
             let made = params.self_signed(&*key).map_err(Error::internal)?;
@@ -38,7 +38,7 @@ pub(super) fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<
 pub(super) fn countersign(plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
     let key =
         SubjectPublicKeyInfo::from_der(&key.der).map_err(|_| Error::invalid("csr", "has a key of no known sort"))?;
-    let (certificate, root) = chain(&params(plan)?, &key, Authority::open(issuer)?)?;
+    let (certificate, root) = chain(&params(plan, name(&plan.subject)?)?, &key, Authority::open(issuer)?)?;
     Ok(Material::texts([("certificate", certificate)].into_iter().chain(root.map(|root| ("ca", root)))))
 }
 
@@ -48,22 +48,19 @@ fn chain(
     key: &impl PublicKeyData,
     authority: Authority,
 ) -> Result<(SecretText, Option<SecretText>)> {
-    let leaf = pem::write(pem::CERTIFICATE, &issue(params, key, &authority)?);
+    let leaf = pem::write(pem::CERTIFICATE, &issue(params, key, &authority.signer)?);
     Ok((SecretText::new([leaf.expose(), &authority.intermediates].concat()), authority.root))
 }
 
 /// rcgen writes an authority's name in its own words: it drops the first of two organizational units and
 /// refuses other names altogether, and then no chain verifies. So it composes the certificate without
 /// issuer and signature, and both are put in here, the name byte for byte.
-fn issue(params: &CertificateParams, key: &impl PublicKeyData, authority: &Authority) -> Result<Vec<u8>> {
-    let mut of_issuer = CertificateParams::default();
-    of_issuer.distinguished_name = DistinguishedName::new();
-    if let Some(id) = &authority.key_identifier {
-        of_issuer.key_identifier_method = KeyIdMethod::PreSpecified(id.clone());
-    }
-    let issuer = Issuer::new(of_issuer, Unsigned(&authority.key));
-    let draft = params.signed_by(key, &issuer).map_err(Error::internal)?;
-    seal(draft.der(), authority)
+fn issue(params: &CertificateParams, key: &impl PublicKeyData, signer: &Signer) -> Result<Vec<u8>> {
+    let draft = draft(params, key, &signer.key, signer.key_identifier.as_deref())?;
+    seal(&draft, &signer.key, |parts| {
+        parts[ISSUER] = AnyRef::from_der(&signer.subject).map_err(|_| refuse("has a name that is not DER"))?;
+        Ok(())
+    })
 }
 
 /// RFC 5280, section 4.1.
@@ -75,15 +72,36 @@ struct Signed<'a> {
     signature: BitStringRef<'a>,
 }
 
-fn seal(draft: &[u8], authority: &Authority) -> Result<Vec<u8>> {
-    const ISSUER: usize = 3;
-    let subject =
-        AnyRef::from_der(&authority.subject).map_err(|_| Error::invalid("ca", "has a name that is not DER"))?;
+pub(super) const ISSUER: usize = 3;
+pub(super) const SUBJECT: usize = 5;
+
+/// Composed by rcgen, without its issuer's name and not signed.
+pub(super) fn draft(
+    params: &CertificateParams,
+    key: &impl PublicKeyData,
+    signer: &KeyPair,
+    key_identifier: Option<&[u8]>,
+) -> Result<Vec<u8>> {
+    let mut of_issuer = CertificateParams::default();
+    of_issuer.distinguished_name = DistinguishedName::new();
+    if let Some(id) = key_identifier {
+        of_issuer.key_identifier_method = KeyIdMethod::PreSpecified(id.to_vec());
+    }
+    let issuer = Issuer::new(of_issuer, Unsigned(signer));
+    Ok(params.signed_by(key, &issuer).map_err(Error::internal)?.der().to_vec())
+}
+
+/// Puts into the draft what `complete` has for it, and signs.
+pub(super) fn seal<'a>(
+    draft: &'a [u8],
+    key: &KeyPair,
+    complete: impl FnOnce(&mut Vec<AnyRef<'a>>) -> Result<()>,
+) -> Result<Vec<u8>> {
     let Signed { body, algorithm, .. } = Signed::from_der(draft).map_err(Error::internal)?;
     let mut parts: Vec<AnyRef<'_>> = body.decode_as().map_err(Error::internal)?;
-    parts[ISSUER] = subject;
+    complete(&mut parts)?;
     let body = parts.to_der().map_err(Error::internal)?;
-    let signature = authority.key.sign(&body).map_err(Error::internal)?;
+    let signature = key.sign(&body).map_err(Error::internal)?;
     let sealed = Signed {
         body: AnyRef::from_der(&body).map_err(Error::internal)?,
         algorithm,
@@ -111,12 +129,12 @@ impl SigningKey for Unsigned<'_> {
     }
 }
 
-fn params(plan: &CertificatePlan) -> Result<CertificateParams> {
+pub(super) fn params(plan: &CertificatePlan, subject: DistinguishedName) -> Result<CertificateParams> {
     let mut params = CertificateParams::default();
     params.not_before = date(plan.not_before)?;
     params.not_after = date(plan.not_after)?;
     params.serial_number = Some(SerialNumber::from_slice(&plan.serial));
-    params.distinguished_name = name(&plan.subject)?;
+    params.distinguished_name = subject;
     params.subject_alt_names = plan.alternative_names.iter().map(alternative_name).collect::<Result<_>>()?;
     params.is_ca = match plan.role {
         // NoCa would leave out the subject key identifier too.

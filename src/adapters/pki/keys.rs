@@ -85,18 +85,26 @@ pub(super) fn ssh_comment(comment: Option<&str>) -> Result<String> {
 #[derive(Sequence)]
 pub(super) struct PrivateKeyInfo<'a> {
     version: u8,
-    algorithm: AnyRef<'a>,
+    pub(super) algorithm: AnyRef<'a>,
     pub(super) private_key: &'a OctetStringRef,
 }
 
 /// RFC 8017's RSAPublicKey.
 #[derive(Sequence)]
-struct RsaNumbers<'a> {
-    modulus: UintRef<'a>,
-    exponent: UintRef<'a>,
+pub(super) struct RsaNumbers<'a> {
+    pub(super) modulus: UintRef<'a>,
+    pub(super) exponent: UintRef<'a>,
 }
 
-fn pkcs1(pair: &KeyPair) -> Result<SecretText> {
+impl RsaNumbers<'_> {
+    pub(super) fn bits(&self) -> u32 {
+        let bytes = self.modulus.as_bytes();
+        let zeros = bytes.first().map_or(0, |first| first.leading_zeros());
+        u32::try_from(8 * bytes.len()).unwrap_or(u32::MAX).saturating_sub(zeros)
+    }
+}
+
+pub(super) fn pkcs1(pair: &KeyPair) -> Result<SecretText> {
     unwrapped(pair.serialized_der())
 }
 

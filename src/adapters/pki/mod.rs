@@ -3,8 +3,13 @@
 
 mod authority;
 mod certificate;
+mod credhub;
+mod crypt;
+mod given;
+mod inspection;
 mod keys;
 mod pem;
+mod public;
 mod reading;
 mod request;
 #[cfg(test)]
@@ -17,8 +22,8 @@ use std::thread::available_parallelism;
 use async_trait::async_trait;
 
 use super::pool::Pool;
-use crate::app::ports::{Countersign, Keymaker, SignTokens};
-use crate::domain::authority::{CertificatePlan, Facts, PublicKey, SigningRequest};
+use crate::app::ports::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
+use crate::domain::authority::{CertificatePlan, Conventions, Facts, Inspection, PublicKey, SigningRequest};
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
@@ -27,8 +32,13 @@ use crate::domain::{Error, Result};
 /// At half a second for the largest key, whoever is last in the queue waits half a minute.
 const WAITING: usize = 64;
 
+/// A hash takes milliseconds: nobody waits behind it for long.
+const WAITING_BRIEFLY: usize = 256;
+
 pub struct Workshop {
     pool: Pool,
+    /// Apart, or whoever writes a password waits behind keys.
+    brief: Pool,
     signers: token::Signers,
 }
 
@@ -36,7 +46,11 @@ impl Workshop {
     /// Leaves one core to everything else: making an RSA key takes one for up to seconds.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self { pool: Pool::new((cores - 1).max(1), WAITING), signers: token::Signers::default() }
+        Self {
+            pool: Pool::new("keys", (cores - 1).max(1), WAITING),
+            brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
+            signers: token::Signers::default(),
+        }
     }
 }
 
@@ -62,14 +76,59 @@ impl Keymaker for Workshop {
     async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
         let slow = keys::is_rsa(plan.key) || issuer.is_some_and(authority::signs_with_rsa);
         if !slow {
-            return certificate::make(plan, issuer);
+            return make(plan, issuer);
         }
         let (plan, issuer) = (plan.clone(), issuer.cloned());
-        self.pool.run(move || certificate::make(&plan, issuer.as_ref())).await
+        self.pool.run(move || make(&plan, issuer.as_ref())).await
     }
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
         reading::facts(certificate.expose()).map_err(|why| Error::invalid("certificate", why))
+    }
+}
+
+fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
+    match &plan.conventions {
+        Conventions::Own => certificate::make(plan, issuer),
+        Conventions::Credhub(carried) => credhub::make(plan, carried, issuer),
+    }
+}
+
+impl Inspect for Workshop {
+    fn inspect(&self, certificate: &SecretText) -> Result<Inspection> {
+        inspection::inspect(certificate.expose()).map_err(|why| Error::invalid("certificate", why))
+    }
+
+    fn inspect_given(
+        &self,
+        certificate: &SecretText,
+        ca: Option<&SecretText>,
+        private_key: Option<&SecretText>,
+    ) -> Result<Inspection> {
+        given::check(certificate, ca, private_key)
+    }
+
+    fn alone(&self, certificate: &SecretText) -> Result<SecretText> {
+        credhub::alone(certificate).map_err(|why| Error::invalid("certificate", why))
+    }
+
+    fn ssh_line(&self, public_key: &str) -> Option<SshLine> {
+        public::ssh_line(public_key)
+    }
+
+    fn key_bits(&self, key: &SecretText) -> Option<u32> {
+        public::key_bits(key.expose())
+    }
+}
+
+#[async_trait]
+impl Crypt for Workshop {
+    async fn crypt(&self, password: &SecretText, salt: [u8; 6]) -> Result<Option<SecretText>> {
+        if !crypt::is_acceptable(password) {
+            return Ok(None);
+        }
+        let password = password.clone();
+        self.brief.run(move || crypt::hash(&password, &salt).map(Some)).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{Error, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
@@ -14,7 +14,7 @@ pub(super) const RSA_PRIVATE_KEY: &str = "RSA PRIVATE KEY";
 pub(super) const PUBLIC_KEY: &str = "PUBLIC KEY";
 
 /// Far more than any chain or key needs, and little enough to parse while others wait.
-const TEXT_LIMIT: usize = 64 * 1024;
+pub(super) const TEXT_LIMIT: usize = 64 * 1024;
 const LINE: usize = 64;
 
 /// The text is allocated once: a growing one would leave parts of a key in freed memory.
@@ -42,6 +42,23 @@ pub(super) fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, &
         .collect::<Result<_, _>>()
         .map_err(|_| "is not well-formed PEM")?;
     if found.is_empty() { Err("holds no PEM certificate") } else { Ok(found) }
+}
+
+/// What follows the first is not looked at: others keep their notes there.
+pub(super) fn first_certificate(text: &str) -> Result<CertificateDer<'static>, &'static str> {
+    if text.len() > TEXT_LIMIT {
+        return Err("is larger than 64 KiB");
+    }
+    match CertificateDer::from_pem_slice(text.as_bytes()) {
+        Ok(der) => Ok(der),
+        Err(Error::NoItemsFound) => Err("holds no PEM certificate"),
+        Err(_) => Err("is not well-formed PEM"),
+    }
+}
+
+/// Whether the first is all there is.
+pub(super) fn is_alone(text: &str) -> bool {
+    text.len() <= TEXT_LIMIT && CertificateDer::pem_slice_iter(text.as_bytes()).filter(Result::is_ok).count() == 1
 }
 
 /// PKCS#8, PKCS#1 or SEC1, not encrypted.

@@ -20,6 +20,7 @@ pub(super) fn facts(text: &str) -> Result<Facts, &'static str> {
         not_before: timestamp(certificate.validity().not_before),
         not_after: timestamp(certificate.validity().not_after),
         role: role(&certificate)?,
+        is_authority: is_authority(&certificate)?,
         serial: certificate.tbs_certificate.serial.to_bytes_be(),
         fingerprint,
     })
@@ -34,7 +35,7 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, &'static str> {
 }
 
 /// RFC 5280's "no end", 99991231235959Z, lies a day behind the last Timestamp there is.
-fn timestamp(time: ASN1Time) -> Timestamp {
+pub(super) fn timestamp(time: ASN1Time) -> Timestamp {
     let seconds = time.timestamp();
     Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
@@ -50,6 +51,12 @@ fn role(certificate: &X509Certificate<'_>) -> Result<Role, &'static str> {
         }
         _ => Role::Leaf,
     })
+}
+
+/// By its basic constraints alone.
+pub(super) fn is_authority(certificate: &X509Certificate<'_>) -> Result<bool, &'static str> {
+    let constraints = certificate.basic_constraints().map_err(|_| "has basicConstraints twice")?;
+    Ok(constraints.is_some_and(|extension| extension.value.ca))
 }
 
 pub(super) fn subject_key_identifier<'a>(certificate: &X509Certificate<'a>) -> Option<&'a [u8]> {

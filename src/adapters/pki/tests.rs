@@ -1,5 +1,9 @@
 //! Every key and certificate is judged by OpenSSL and OpenSSH, which share no code with what made it.
 
+mod credhub;
+mod given;
+mod inspection;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::authority::{
-    AlternativeName, DistinguishedName, ExtendedKeyUsage, KeyAlgorithm, KeyUsage, Policy, Role,
+    AlternativeName, Conventions, DistinguishedName, ExtendedKeyUsage, KeyAlgorithm, KeyUsage, Policy, Role,
 };
 use crate::domain::credential::Kind;
 
@@ -44,6 +48,7 @@ fn plan(name: &str, key: KeyAlgorithm, role: Role) -> CertificatePlan {
         not_before: at("2030-06-15T11:55:00.9Z"),
         not_after: at("2031-06-15T12:00:00.9Z"),
         serial: *b"\x40serial-of-20-bytes!",
+        conventions: Conventions::Own,
     }
 }
 
@@ -326,6 +331,7 @@ async fn facts_are_what_was_planned_and_planning_goes_on_from_them() {
         role: Role::Leaf,
         validity: SignedDuration::from_hours(24),
         issuer: crate::domain::authority::Issuer::SelfSigned,
+        conventions: Conventions::Own,
     };
     let entropy = crate::adapters::system::SystemEntropy::default();
     let planned = crate::domain::authority::plan(&request, Some((&facts, &Policy::default())), *NOW, &entropy).unwrap();

@@ -31,11 +31,12 @@ pub(super) fn alias_number(kind: AliasKind) -> i16 {
     match kind {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
+        AliasKind::Expiry => 3,
     }
 }
 
 pub(super) fn alias_kind(number: i16) -> Option<AliasKind> {
-    [AliasKind::Title, AliasKind::Fingerprint].into_iter().find(|kind| alias_number(*kind) == number)
+    AliasKind::ALL.into_iter().find(|kind| alias_number(*kind) == number)
 }
 
 pub(super) fn origin_text(origin: &Origin) -> Result<String> {
@@ -73,9 +74,9 @@ mod tests {
     fn classes_and_alias_kinds_keep_their_numbers() {
         assert_eq!(Class::ALL.map(class_number), [1, 2, 3, 4]);
         assert_eq!(Class::ALL.map(|one| class(class_number(one))), Class::ALL.map(Some));
-        let kinds = [AliasKind::Title, AliasKind::Fingerprint];
-        assert_eq!(kinds.map(alias_number), [1, 2]);
+        let kinds = AliasKind::ALL;
+        assert_eq!(kinds.map(alias_number), [1, 2, 3]);
         assert_eq!(kinds.map(|one| alias_kind(alias_number(one))), kinds.map(Some));
-        assert_eq!((class(5), alias_kind(3)), (None, None));
+        assert_eq!((class(5), alias_kind(4)), (None, None));
     }
 }

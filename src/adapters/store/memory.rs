@@ -7,15 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Contents, Held, Tables, apply, name_key};
+use super::{Contents, Held, Range, Tables, apply, name_key};
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::{Books, Ledger};
 use crate::app::ports::{
-    Age, Alias, Append, Beginning, HeadRow, Item, Items, Journal, Key, KeyTable, Mac, RevisionRow, Row, Sealed,
+    Age, Alias, Append, Beginning, HeadRow, Item, Items, Journal, Key, KeyTable, Mac, Names, RevisionRow, Row, Sealed,
     Snapshot, Store, Vacant, Which, WrappedKey, Write,
 };
 use crate::domain::Result;
-use crate::domain::name::{RecordId, Revision, StoreId};
+use crate::domain::name::{RecordId, Revision, StoreId, VersionId};
 use crate::domain::record::{Class, Head, Stamp};
 
 pub struct MemoryStore {
@@ -67,21 +67,31 @@ impl Store for MemoryStore {
             Key::Ids(ids) => ids.contains(&record.head.id),
             Key::Names(_) => names.contains(&name_key(&record.head.name)),
             Key::Alias(kind, value) => record.aliases.iter().any(|alias| alias.kind == kind && alias.value == value),
+            Key::AliasesUpTo(kind, last) => {
+                record.aliases.iter().any(|alias| alias.kind == kind && alias.value.as_str() <= last)
+            }
             Key::LinksTo(id) => record.links.contains(&id),
         };
         Ok(state.select(|record| record.head.class == class && wanted(record)))
     }
 
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        let after = after.map(name_key);
+    async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let Range { from, to, part } = Range::of(names, after);
+        let prefix = to.unwrap_or_default();
         let mut listed = self.state().select(|record| {
-            let head = &record.head;
-            let past = after.as_ref().is_none_or(|after| name_key(&head.name) > *after);
-            head.class == class && head.released.is_none() && past
+            let (head, name) = (&record.head, name_key(&record.head.name));
+            let is_named = name > from && name.starts_with(&prefix) && name.contains(&part);
+            head.class == class && head.released.is_none() && is_named
         });
         listed.sort_unstable_by_key(|row| name_key(&row.head.name));
         listed.truncate(limit);
         Ok(listed)
+    }
+
+    async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {
+        let state = self.state();
+        let found = state.revisions.iter().find(|(_, (stamp, _))| stamp.version_id == id);
+        Ok(found.map(|((record, _), held)| revision_row(*record, held)))
     }
 
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {

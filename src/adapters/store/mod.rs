@@ -16,7 +16,7 @@ pub use sqlite::SqliteStore;
 
 use crate::app::audit::{Note, Position};
 use crate::app::ledger::Books;
-use crate::app::ports::{Alias, AliasKind, Append, Change, Mac, Sealed, WrappedKey, Write};
+use crate::app::ports::{Alias, AliasKind, Append, Change, Mac, Names, Sealed, WrappedKey, Write};
 use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::{Class, Head};
 use crate::domain::{Conflict, Error, Result};
@@ -185,6 +185,23 @@ fn described(head: &Head) -> String {
     format!("{} {}", head.class.singular(), head.name)
 }
 
+/// Between which keys names are looked for, and what must be in them.
+struct Range {
+    /// Not itself.
+    from: String,
+    /// What all begin with; `None`: anything.
+    to: Option<String>,
+    part: String,
+}
+
+impl Range {
+    fn of(names: Names<'_>, after: Option<&str>) -> Self {
+        let prefix = name_key(names.prefix);
+        let from = after.map(name_key).unwrap_or_default().max(prefix.clone());
+        Self { from, to: Some(prefix).filter(|prefix| !prefix.is_empty()), part: name_key(names.part) }
+    }
+}
+
 /// Names are unique and ordered by this. Only ASCII is folded, as CredHub does.
 fn name_key(name: &str) -> String {
     name.to_ascii_lowercase()
@@ -195,6 +212,7 @@ fn alias_word(kind: AliasKind) -> &'static str {
     match kind {
         AliasKind::Title => "title",
         AliasKind::Fingerprint => "certificate",
+        AliasKind::Expiry => "time of expiry",
     }
 }
 

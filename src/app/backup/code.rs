@@ -30,6 +30,7 @@ pub fn alias_number(kind: AliasKind) -> u8 {
     match kind {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
+        AliasKind::Expiry => 3,
     }
 }
 
@@ -156,9 +157,9 @@ fn decode_head(cursor: &mut Cursor<'_>) -> Result<HeadRow> {
     let head = Head { id, class, tenant, name, origin, retain_for, released };
     let stamp = cursor.stamp()?;
     let mac = Mac { epoch: cursor.number()?, bytes: cursor.fixed()? };
-    let kinds = [AliasKind::Title, AliasKind::Fingerprint];
-    let alias =
-        |cursor: &mut Cursor<'_>| Ok(Alias { kind: cursor.known(&kinds, alias_number)?, value: cursor.text()? });
+    let alias = |cursor: &mut Cursor<'_>| {
+        Ok(Alias { kind: cursor.known(&AliasKind::ALL, alias_number)?, value: cursor.text()? })
+    };
     let aliases = (0..cursor.number()?).map(|_| alias(cursor)).collect::<Result<_>>()?;
     let links = (0..cursor.number()?).map(|_| Ok(RecordId::from_bytes(cursor.fixed()?))).collect::<Result<_>>()?;
     Ok(HeadRow { head, stamp, mac, aliases, links })

@@ -71,7 +71,7 @@ impl Proof {
         let Some(head) = self.head.as_ref() else { return Err(damaged("a revision stands before its head")) };
         let opened = self.keyring.open_revision(&head.head, &row.stamp, &row.sealed);
         let plain = opened.map_err(|error| without_key(error, &head.head.name))?;
-        let (aliases, links) = indexed(head.head.class, &plain)?;
+        let (aliases, links) = indexed(head.head.class, head.head.id, &plain)?;
         if row.stamp.number != head.stamp.number {
             return Ok(());
         }

@@ -35,6 +35,7 @@ fn credential(title: &str) -> Credential {
         rotated_at: Timestamp::UNIX_EPOCH,
         not_after: None,
         authority: None,
+        lineage: None,
         material: Material::texts([("a", SecretText::from("plain as day"))]),
     }
 }
@@ -59,7 +60,7 @@ fn record<B: Body>(keyring: &Keyring, number: u8, bodies: &[B], released: Option
     let revisions: Vec<Item> = revisions.collect();
     let (current, stamp) = (bodies.last().unwrap(), stamp(bodies.len() as u64));
     let mac = keyring.mark(&head, &stamp).unwrap();
-    let aliases = if released.is_some() { Vec::new() } else { current.aliases() };
+    let aliases = if released.is_some() { Vec::new() } else { current.aliases(head.id) };
     let row = HeadRow { head, stamp, mac, aliases, links: current.links() };
     [Item::Head(Box::new(row))].into_iter().chain(revisions).collect()
 }

@@ -18,7 +18,7 @@ use crate::app::services::{Mapping, member};
 use crate::domain::actor::Actor;
 use crate::domain::authority::Facts;
 use crate::domain::credential::change::{self, Patch};
-use crate::domain::credential::{About, Credential, Kind, Material, check_words};
+use crate::domain::credential::{About, Credential, Kind, Lineage, Material, check_words};
 use crate::domain::name::{Path, RecordId, Tenant, is_dns_label, is_dns_subdomain};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
@@ -123,6 +123,7 @@ impl Credentials {
             rotated_at: self.records.now(),
             not_after: None,
             authority: None,
+            lineage: Lineage::begin(&path, draft.kind, None),
             material: draft.material,
         };
         let new = NewRecord {
@@ -215,7 +216,7 @@ fn reserved(title: &str) -> Option<Path> {
 }
 
 /// No resource could ever have another name, but the record would be in the way of one that differs in case.
-fn require_resource_name(path: &Path) -> Result<()> {
+pub(super) fn require_resource_name(path: &Path) -> Result<()> {
     match path.as_resource() {
         Some((namespace, name)) if !is_dns_label(namespace) || !is_dns_subdomain(name) => {
             Err(Error::invalid("name", "is a path below /kubernetes, but names no possible namespace and resource"))

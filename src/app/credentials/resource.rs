@@ -8,6 +8,7 @@ use crate::app::records::NewRecord;
 use crate::app::services::member;
 use crate::domain::actor::Actor;
 use crate::domain::authority::Authority;
+use crate::domain::credential::Lineage;
 use crate::domain::credential::change::{self, Source, Step, Wish};
 use crate::domain::credential::{Credential, Kind};
 use crate::domain::name::Path;
@@ -66,6 +67,7 @@ impl Credentials {
             false => made.not_after,
         };
         Ok(Credential {
+            lineage: Lineage::begin(path, wish.kind, generated.as_ref()),
             title: path.as_str().to_owned(),
             kind: wish.kind,
             about: wish.about,

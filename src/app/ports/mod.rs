@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub use caller::{Identify, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
-pub use making::{Countersign, Keymaker, SignTokens};
+pub use making::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 pub use role::{GrantKeeper, Grants, RoleBook};
 pub use token::{OpenedToken, TokenContext, TokenService};
 
@@ -23,7 +23,7 @@ use crate::app::audit::{Note, Position};
 use crate::app::keyring::Keyring;
 use crate::app::ledger::Ledger;
 use crate::domain::Result;
-use crate::domain::name::{RecordId, Revision, StoreId};
+use crate::domain::name::{RecordId, Revision, StoreId, VersionId};
 use crate::domain::record::{Class, Head, Stamp};
 
 /// A body as [`Keyring::seal`] made it, and the epoch of the data key that it is sealed under.
@@ -64,6 +64,12 @@ pub enum AliasKind {
     Title,
     /// SHA-256 of a client's certificate, in hexadecimal digits.
     Fingerprint,
+    /// When a certificate ends, and the record's id behind it so that it is nobody else's: in the order of time.
+    Expiry,
+}
+
+impl AliasKind {
+    pub const ALL: [Self; 3] = [Self::Title, Self::Fingerprint, Self::Expiry];
 }
 
 /// How records are looked up.
@@ -73,8 +79,23 @@ pub enum Key<'a> {
     /// Ignoring ASCII case.
     Names(&'a [&'a str]),
     Alias(AliasKind, &'a str),
+    /// Those that have an alias of the kind which does not come after this one.
+    AliasesUpTo(AliasKind, &'a str),
     /// Every record of the class that links to this one.
     LinksTo(RecordId),
+}
+
+/// Which names, ignoring ASCII case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names<'a> {
+    /// What they begin with, and something after it.
+    pub prefix: &'a str,
+    /// What is somewhere in them.
+    pub part: &'a str,
+}
+
+impl Names<'_> {
+    pub const ALL: Self = Self { prefix: "", part: "" };
 }
 
 /// Revisions of which sort.
@@ -155,12 +176,15 @@ pub trait Store: Send + Sync {
     /// Current revisions, released records included, in one query whatever the number; order unspecified.
     async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>>;
 
-    /// Current revisions of records that are not released, in the order of their lower-cased names,
-    /// after the name `after`, at most `limit`.
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
+    /// Current revisions of records that are not released and have such names, in the order of their lower-cased names,
+    /// after the name `after`, at most `limit`. Looks at no names that begin otherwise.
+    async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
 
     /// Revisions of one record in their order, beginning with this number, at most `limit`.
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>>;
+
+    /// The revision with this id, whatever record it is of.
+    async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>>;
 
     /// Revisions of records of the class that are not released, the newest first, after this place, at most `limit`.
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>>;

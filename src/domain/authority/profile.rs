@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
+use super::{Carried, Conventions};
 use crate::domain::name::Path;
 use crate::domain::{Error, Result, Violation};
 
@@ -16,6 +17,17 @@ pub enum KeyAlgorithm {
     Rsa2048,
     Rsa3072,
     Rsa4096,
+}
+
+impl KeyAlgorithm {
+    pub fn rsa_bits(self) -> Option<u32> {
+        match self {
+            Self::Rsa2048 => Some(2048),
+            Self::Rsa3072 => Some(3072),
+            Self::Rsa4096 => Some(4096),
+            Self::EcdsaP256 | Self::EcdsaP384 | Self::Ed25519 => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +116,9 @@ pub struct CertificateRequest {
     pub role: Role,
     pub validity: SignedDuration,
     pub issuer: Issuer,
+    /// Absent in what was stored before there were others.
+    #[serde(default, skip_serializing_if = "Conventions::is_own")]
+    pub conventions: Conventions,
 }
 
 /// X.520's upper bounds, as CredHub holds to them.
@@ -112,7 +127,7 @@ impl DistinguishedName {
         Self { common_name: Some(common_name.into()), ..Self::default() }
     }
 
-    fn parts(&self) -> [(&'static str, &Option<String>, usize); 6] {
+    pub(super) fn parts(&self) -> [(&'static str, &Option<String>, usize); 6] {
         [
             ("commonName", &self.common_name, 64),
             ("organization", &self.organization, 64),
@@ -123,7 +138,25 @@ impl DistinguishedName {
         ]
     }
 
-    fn check(&self) -> Vec<Violation> {
+    pub(super) fn without_empty(self) -> Self {
+        let filled = |part: Option<String>| part.filter(|text| !text.is_empty());
+        Self {
+            common_name: filled(self.common_name),
+            organization: filled(self.organization),
+            organizational_unit: filled(self.organizational_unit),
+            locality: filled(self.locality),
+            state: filled(self.state),
+            country: filled(self.country),
+        }
+    }
+
+    /// Case does not count (RFC 5280, section 7.1).
+    pub fn is_like(&self, other: &Self) -> bool {
+        let lower = |part: &Option<String>| part.as_ref().map(|text| text.to_lowercase());
+        self.parts().iter().zip(other.parts()).all(|((_, one, _), (_, two, _))| lower(one) == lower(two))
+    }
+
+    fn check(&self, conventions: &Conventions) -> Vec<Violation> {
         let mut violations = Vec::new();
         let mut refuse = |field: &str, why: String| violations.push(Violation { field: field.into(), why });
         if self.parts().iter().all(|(_, value, _)| value.is_none()) {
@@ -139,7 +172,8 @@ impl DistinguishedName {
                 _ => {}
             }
         }
-        if self.country.as_ref().is_some_and(|c| c.len() != 2 || !c.bytes().all(|b| b.is_ascii_alphabetic())) {
+        let is_country = |code: &String| code.len() == 2 && code.bytes().all(|b| b.is_ascii_alphabetic());
+        if conventions.is_own() && !self.country.as_ref().is_none_or(is_country) {
             refuse("country", "must be two letters".into());
         }
         violations
@@ -149,11 +183,15 @@ impl DistinguishedName {
 /// No certificate outlives this: a century and a bit more than any root needs.
 const VALIDITY_MAX: SignedDuration = SignedDuration::from_hours(24 * 366 * 100);
 const VALIDITY_MIN: SignedDuration = SignedDuration::from_secs(1);
-const ALTERNATIVE_NAME_COUNT_MAX: usize = 100;
+pub(super) const ALTERNATIVE_NAME_COUNT_MAX: usize = 100;
 
 impl CertificateRequest {
     pub fn check(&self) -> Result<()> {
-        let mut violations = self.subject.check();
+        // A name that another certificate had is not ours to judge: what it signed is found by it.
+        let mut violations = match &self.conventions {
+            Conventions::Credhub(Carried { subject: Some(_), .. }) => Vec::new(),
+            conventions => self.subject.check(conventions),
+        };
         let mut refuse = |field: &str, why: &str| violations.push(Violation { field: field.into(), why: why.into() });
         if !(VALIDITY_MIN..=VALIDITY_MAX).contains(&self.validity) {
             refuse("duration", "must be between one second and a hundred years");
@@ -161,8 +199,12 @@ impl CertificateRequest {
         if self.alternative_names.len() > ALTERNATIVE_NAME_COUNT_MAX {
             refuse("alternativeNames", "has more than 100 names");
         }
-        if self.role == Role::Leaf && self.key_usages.contains(&KeyUsage::KeyCertSign) {
-            refuse("keyUsage", "keyCertSign belongs to certificate authorities only");
+        if self.conventions.is_own() {
+            if self.role == Role::Leaf && self.key_usages.contains(&KeyUsage::KeyCertSign) {
+                refuse("keyUsage", "keyCertSign belongs to certificate authorities only");
+            }
+        } else if self.key.rsa_bits().is_none() {
+            refuse("key", "must be RSA");
         }
         if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
     }
@@ -185,11 +227,12 @@ mod tests {
 
     #[test]
     fn a_subject_is_held_to_its_limits() {
-        let named = |text: &str| DistinguishedName::named(text).check();
+        let named = |text: &str| DistinguishedName::named(text).check(&Conventions::Own);
         assert!(named("x").is_empty());
         assert_eq!(named(&"x".repeat(65))[0].field, "commonName");
-        assert_eq!(DistinguishedName::default().check()[0].field, "subject");
+        assert_eq!(DistinguishedName::default().check(&Conventions::Own)[0].field, "subject");
         let country = DistinguishedName { country: Some("D1".into()), ..Default::default() };
-        assert_eq!(country.check()[0].field, "country");
+        assert_eq!(country.check(&Conventions::Own)[0].field, "country");
+        assert!(country.check(&Conventions::Credhub(Carried::default())).is_empty());
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    AlternativeName, CertificateRequest, DistinguishedName, ExtendedKeyUsage, Facts, Issuer, KeyAlgorithm, Role,
+    AlternativeName, CertificateRequest, Conventions, DistinguishedName, ExtendedKeyUsage, Facts, Issuer, KeyAlgorithm,
+    Role,
 };
 use crate::domain::name::{Path, is_dns_label, is_dns_subdomain};
 use crate::domain::{Error, Result};
@@ -156,6 +157,7 @@ impl Wanted {
             role: Role::Leaf,
             validity,
             issuer: Issuer::Authority(issuer),
+            conventions: Conventions::Own,
         }
     }
 }
@@ -249,7 +251,8 @@ mod tests {
         let validity = |days, policy: Option<i32>, left: i32| {
             let role = Role::Authority { path_length: None };
             let not_after = now + DAY * left;
-            let facts = Facts { not_before: now, not_after, role, serial: vec![1], fingerprint: [0; 32] };
+            let facts =
+                Facts { not_before: now, not_after, role, is_authority: true, serial: vec![1], fingerprint: [0; 32] };
             let bounds = [Some(Terms::default().max_validity), policy.map(|days| DAY * days)];
             wanted(&[], days).validity(bounds, &facts, now)
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Material, Words};
 use crate::domain::{Error, Result};
 
@@ -20,7 +21,12 @@ pub fn patched(current: &Credential, patch: Patch, now: Timestamp) -> Result<Cre
     material.check(current.kind)?;
     let rotated = material != current.material;
     let (title, about) = patch.words.over(&current.title, &current.about);
+    let mut lineage = current.lineage.clone();
+    if let Some(lineage) = lineage.as_mut().filter(|_| rotated) {
+        (lineage.active, lineage.signed) = (Active::Own, Signed::default());
+    }
     Ok(Credential {
+        lineage,
         title,
         about,
         rotated_at: if rotated { now } else { current.rotated_at },
@@ -110,6 +116,7 @@ mod tests {
             rotated_at: Timestamp::UNIX_EPOCH,
             not_after: None,
             authority: None,
+            lineage: None,
             material: Material::texts([("password", "p".into())]),
         }
     }

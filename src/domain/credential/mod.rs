@@ -3,6 +3,7 @@
 pub mod change;
 pub mod generate;
 pub mod kind;
+pub mod lineage;
 pub mod material;
 pub mod rotation;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use generate::{Characters, Generate};
 pub use kind::Kind;
+pub use lineage::Lineage;
 pub use material::{Field, Form, Material};
 
 use crate::domain::authority::Authority;
@@ -95,6 +97,8 @@ pub struct Credential {
     pub not_after: Option<Timestamp>,
     /// Set on certificate authorities.
     pub authority: Option<Authority>,
+    /// Of certificates, unless they were written before there was any.
+    pub lineage: Option<Box<Lineage>>,
     pub material: Material,
 }
 

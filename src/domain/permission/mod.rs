@@ -20,11 +20,13 @@ pub enum Action {
     Revert,
     /// Out of sight, not forgotten.
     Archive,
+    /// Forgotten, with every revision.
+    Delete,
 }
 
 impl Action {
-    pub const ALL: [Self; 7] =
-        [Self::List, Self::Metadata, Self::Get, Self::Create, Self::Update, Self::Revert, Self::Archive];
+    pub const ALL: [Self; 8] =
+        [Self::List, Self::Metadata, Self::Get, Self::Create, Self::Update, Self::Revert, Self::Archive, Self::Delete];
 
     pub fn verb(self) -> &'static str {
         match self {
@@ -35,6 +37,7 @@ impl Action {
             Self::Update => "update",
             Self::Revert => "revert",
             Self::Archive => "archive",
+            Self::Delete => "delete",
         }
     }
 }
@@ -113,6 +116,7 @@ pub fn decide(acl: &Acl, actor: &Actor, action: Action, target: &Target<'_>) -> 
     match &actor.standing {
         Standing::Operator | Standing::Admin => Decision::Allow,
         Standing::Delegated { .. } => Decision::Ask,
+        Standing::Grantee => Decision::Forbid,
         Standing::Client => only_if(opened_to_client(actor, action, target)),
         Standing::Principal { kind, .. } => {
             only_if(acl.allows(Principal { kind: *kind, name: &actor.id }, action, target))

@@ -126,6 +126,7 @@ mod tests {
             rotated_at: at,
             not_after: None,
             authority: None,
+            lineage: None,
             material,
         };
         Entry { head, stamp, body }

@@ -1,7 +1,7 @@
 //! A `CertificateAuthority`.
 
 use super::{AUTHORITY_FIELDS, namespace, number};
-use crate::domain::authority::{Authority, CertificateRequest, DistinguishedName, Issuer, Policy, Role};
+use crate::domain::authority::{Authority, CertificateRequest, Conventions, DistinguishedName, Issuer, Policy, Role};
 use crate::domain::credential::Generate;
 use crate::domain::name::Path;
 use crate::domain::{Error, Result};
@@ -40,6 +40,7 @@ impl TryFrom<&crd::CertificateAuthority> for AuthorityWish {
             },
             validity: spec.validity.length(),
             issuer: parent.clone().map_or(Issuer::SelfSigned, Issuer::Authority),
+            conventions: Conventions::Own,
         };
         request.check().map_err(AUTHORITY_FIELDS)?;
         let policy = Policy {

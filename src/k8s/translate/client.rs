@@ -2,7 +2,7 @@
 
 use super::{CLIENT_FIELDS, VALIDITY_DEFAULT, namespace};
 use crate::domain::authority::{
-    CertificateRequest, DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, KeyUsage, Role,
+    CertificateRequest, Conventions, DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, KeyUsage, Role,
 };
 use crate::domain::name::Path;
 use crate::domain::{Error, Result};
@@ -35,6 +35,7 @@ impl TryFrom<&crd::ClientCredential> for ClientWish {
             role: Role::Leaf,
             validity: spec.ttl.as_ref().map_or(VALIDITY_DEFAULT, crd::GoDuration::length),
             issuer: Issuer::Authority(Path::kubernetes(&namespace(resource), authority.name.as_str())),
+            conventions: Conventions::Own,
         };
         request.check().map_err(CLIENT_FIELDS)?;
         Ok(Self::X509(Box::new(request)))

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{VALIDITY_DEFAULT, namespace, number, under};
-use crate::domain::authority::{AlternativeName, CertificateRequest, DistinguishedName, Issuer, Role};
+use crate::domain::authority::{AlternativeName, CertificateRequest, Conventions, DistinguishedName, Issuer, Role};
 use crate::domain::credential::{About, Characters, Generate, Kind};
 use crate::domain::name::Path;
 use crate::domain::{Error, Result};
@@ -112,6 +112,7 @@ fn certificate(wish: &crd::Generate, namespace: &str) -> Result<CertificateReque
         role: Role::Leaf,
         validity: wish.duration.as_ref().map_or(VALIDITY_DEFAULT, crd::GoDuration::length),
         issuer,
+        conventions: Conventions::Own,
     })
 }
 

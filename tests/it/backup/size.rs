@@ -36,6 +36,7 @@ fn append(keyring: &Keyring, entropy: &dyn Entropy, number: usize) -> Append {
         rotated_at: Timestamp::UNIX_EPOCH,
         not_after: None,
         authority: None,
+        lineage: None,
         material: Material::texts([("value", value)]),
     };
     let id = entropy.record_id(Timestamp::UNIX_EPOCH);
@@ -48,11 +49,12 @@ fn append(keyring: &Keyring, entropy: &dyn Entropy, number: usize) -> Append {
         retain_for: SignedDuration::ZERO,
         released: None,
     };
+    let aliases = body.aliases(id);
     let (version_id, at) = (entropy.version_id(), Timestamp::UNIX_EPOCH);
     let stamp = Stamp { number: Revision::FIRST, version_id, at, by: "ops".into() };
     let sealed = keyring.seal(&head, &stamp, &body::encode(&body).expect("bytes"), entropy).expect("sealed");
     let mac = keyring.mark(&head, &stamp).expect("a mark");
-    Append { row: Row { head, stamp, sealed, mac }, expected: None, aliases: body.aliases(), links: body.links() }
+    Append { row: Row { head, stamp, sealed, mac }, expected: None, aliases, links: body.links() }
 }
 
 async fn populate(store: &Arc<SqliteStore>, keyring: &Arc<Keyring>, records: usize) {

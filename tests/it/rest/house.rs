@@ -23,7 +23,7 @@ use strongroom::app::{App, Parts, Rolls, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::{
-    AlternativeName, Authority, CertificateRequest, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
+    AlternativeName, Authority, CertificateRequest, Conventions, DistinguishedName, Issuer, KeyAlgorithm, Policy, Role,
 };
 use strongroom::domain::client::{Proof, State};
 use strongroom::domain::credential::change::{Source, Wish};
@@ -137,7 +137,7 @@ impl House {
     }
 
     pub async fn with(settings: Settings, rules: Rules) -> Self {
-        let dialects = Dialects { confidant: Confidant { settings } };
+        let dialects = Dialects { confidant: Confidant { settings }, ..Dialects::default() };
         Self::set_up(Setup { rules, dialects, ..Setup::default() }).await
     }
 
@@ -273,6 +273,7 @@ pub fn request(name: &str, role: Role, issuer: Issuer) -> CertificateRequest {
         role,
         validity: if role == Role::Leaf { KEEP } else { KEEP * 10 },
         issuer,
+        conventions: Conventions::Own,
     }
 }
 

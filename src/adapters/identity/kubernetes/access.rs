@@ -76,7 +76,7 @@ fn record(resource: &'static str, action: Action) -> (&'static str, &'static str
         Action::Get => ("get", Some("value")),
         Action::Create => ("create", Some("value")),
         Action::Update | Action::Revert => ("update", Some("value")),
-        Action::Archive => ("delete", Some("value")),
+        Action::Archive | Action::Delete => ("delete", Some("value")),
     };
     (resource, verb, subresource)
 }

@@ -13,7 +13,7 @@ pub(in crate::adapters::store) enum Step {
 pub(in crate::adapters::store) fn steps() -> impl Strategy<Value = Step> {
     let class = prop::sample::select(vec![Class::Credential, Class::Service]);
     let name = prop::sample::select(vec!["/a", "/A", "/b", "/B", "/c"]);
-    let kind = prop::sample::select(vec![AliasKind::Title, AliasKind::Fingerprint]);
+    let kind = prop::sample::select(AliasKind::ALL.to_vec());
     let value = prop::sample::select(vec!["x", "X", "y"]);
     let alias = (kind, value).prop_map(|(kind, value)| Alias { kind, value: value.into() });
     let ahead = prop_oneof![8 => Just(0i8), 1 => Just(1), 1 => Just(-1)];
@@ -49,7 +49,7 @@ async fn take(store: &dyn Adapter, step: &Step) -> String {
 pub(in crate::adapters::store) async fn everything(store: &dyn Adapter) -> Vec<Vec<Row>> {
     let ids: Vec<_> = (0..8).map(id).collect();
     let mut keys = vec![Key::Ids(&ids), Key::Names(&["/a"]), Key::Names(&["/B"]), Key::Names(&["/c"])];
-    for kind in [AliasKind::Title, AliasKind::Fingerprint] {
+    for kind in AliasKind::ALL {
         keys.extend(["x", "X", "y"].map(|value| Key::Alias(kind, value)));
     }
     keys.extend(ids.iter().map(|id| Key::LinksTo(*id)));
@@ -61,7 +61,7 @@ pub(in crate::adapters::store) async fn everything(store: &dyn Adapter) -> Vec<V
             answers.push(rows);
         }
         for after in [None, Some("/A"), Some("/b")] {
-            answers.push(store.list(class, after, 2).await.unwrap());
+            answers.push(store.list(class, Names::ALL, after, 2).await.unwrap());
         }
     }
     answers

@@ -25,6 +25,67 @@ pub(super) async fn lists_are_ordered_and_paged_by_lower_cased_name(store: Arc<d
     assert_eq!(names(&*store, Some("/AA"), 2).await, ["/b", "/Ba"]); // need not exist, any case
 }
 
+pub(super) async fn lists_are_narrowed_by_how_names_begin_and_what_is_in_them(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    let all = ["/Team/a_b", "/team/b%c", "/team/sub/x", "/team2/y", "/team", "/zeta/team/é"];
+    for (number, name) in all.iter().enumerate() {
+        store.append(first(number as u8, name)).await.unwrap();
+    }
+    store.append(first(99, "/team/gone")).await.unwrap();
+    store.release(&[id(99)], release(0)).await.unwrap();
+    let listed = async |prefix, part| named(&*store, Names { prefix, part }, None, 99).await;
+    assert_eq!(listed("/team/", "").await, ["/Team/a_b", "/team/b%c", "/team/sub/x"]);
+    assert_eq!(listed("/TEAM/", "").await.len(), 3);
+    assert_eq!(listed("", "EAM").await.len(), 6);
+    assert_eq!(listed("/team", "").await.len(), 4); // and something after it
+    assert_eq!(listed("/team/", "sub").await, ["/team/sub/x"]);
+    // What means something to a database means nothing here.
+    assert_eq!(listed("", "_").await, ["/Team/a_b"]);
+    assert_eq!(listed("", "%").await, ["/team/b%c"]);
+    assert_eq!(listed("", "é").await, ["/zeta/team/é"]);
+    for nothing in ["\\", "*", "?", "' OR 1"] {
+        assert_eq!(listed("", nothing).await, [""; 0], "{nothing}");
+        assert_eq!(listed(nothing, "").await, [""; 0], "{nothing}");
+    }
+    let page = named(&*store, Names { prefix: "/team/", part: "" }, Some("/Team/B%c"), 99).await;
+    assert_eq!(page, ["/team/sub/x"]);
+    assert_eq!(named(&*store, Names { prefix: "/team/", part: "" }, Some("/a"), 1).await, ["/Team/a_b"]);
+}
+
+pub(super) async fn aliases_in_an_order_are_found_up_to_a_place(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    for (number, value) in [(1, "100a"), (2, "200b"), (3, "300c")] {
+        let aliases = vec![Alias { kind: AliasKind::Expiry, value: value.into() }];
+        store.append(Append { aliases, ..first(number, &format!("/{number}")) }).await.unwrap();
+    }
+    store.append(titled(first(4, "/4"), "100")).await.unwrap();
+    let up_to = async |last| found(&*store, Key::AliasesUpTo(AliasKind::Expiry, last)).await;
+    assert_eq!(up_to("250").await, [(id(1), 1), (id(2), 1)]);
+    assert_eq!(up_to("300c").await.len(), 3);
+    assert_eq!(up_to("0").await, []);
+    assert!(store.find(Class::Service, Key::AliasesUpTo(AliasKind::Expiry, "9")).await.unwrap().is_empty());
+}
+
+pub(super) async fn a_revision_is_found_by_its_own_id(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    let all = [first(1, "/a"), revision(Class::Credential, 1, "/a", 1), first(2, "/b")];
+    for (number, append) in all.into_iter().enumerate() {
+        let version = VersionId::from_bytes([100 + number as u8; 16]);
+        let (mut append, kept) = (append, append_stamp(number));
+        append.row.stamp = Stamp { version_id: version, ..append.row.stamp };
+        store.append(append).await.unwrap();
+        let row = store.version(version).await.unwrap().expect("the revision");
+        assert_eq!((row.id, row.stamp.number.0), kept);
+    }
+    let first = store.version(VersionId::from_bytes([100; 16])).await.unwrap().expect("an earlier revision");
+    assert_eq!(first.sealed, sealed("/a 0"));
+    assert_eq!(store.version(VersionId::from_bytes([9; 16])).await.unwrap(), None);
+}
+
+fn append_stamp(number: usize) -> (RecordId, u64) {
+    [(id(1), 1), (id(1), 2), (id(2), 1)][number]
+}
+
 pub(super) async fn many_records_are_found_at_once(store: Arc<dyn Adapter>) {
     store.begin().await;
     let all: Vec<RecordId> = (0..=255).map(id).collect();

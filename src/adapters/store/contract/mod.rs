@@ -33,7 +33,7 @@ use crate::app::keyring::Keyring;
 use crate::app::keyring::tests::keyring_of;
 use crate::app::ledger::{Ledger, toggle};
 use crate::app::ports::{
-    Age, Alias, AliasKind, Append, Change, Fence, Key, KeyTable, Mac, RevisionRow, Row, Sealed, Store, Which,
+    Age, Alias, AliasKind, Append, Change, Fence, Key, KeyTable, Mac, Names, RevisionRow, Row, Sealed, Store, Which,
     WrappedKey, Write,
 };
 use crate::domain::name::{RecordId, Revision, StoreId, Tenant, VersionId};
@@ -99,7 +99,10 @@ contract![
     appending_ends_a_release,
     purging_forgets_what_is_due,
     lists_are_ordered_and_paged_by_lower_cased_name,
+    lists_are_narrowed_by_how_names_begin_and_what_is_in_them,
     many_records_are_found_at_once,
+    aliases_in_an_order_are_found_up_to_a_place,
+    a_revision_is_found_by_its_own_id,
     revisions_of_a_record_come_in_their_order,
     revisions_of_a_class_come_by_age,
     of_concurrent_appends_exactly_the_acknowledged_are_there,

@@ -74,7 +74,11 @@ pub(super) async fn titled_so(store: &dyn Adapter, title: &str) -> Vec<(RecordId
 }
 
 pub(super) async fn names(store: &dyn Adapter, after: Option<&str>, limit: usize) -> Vec<String> {
-    let rows = store.list(Class::Credential, after, limit).await.unwrap();
+    named(store, Names::ALL, after, limit).await
+}
+
+pub(super) async fn named(store: &dyn Adapter, which: Names<'_>, after: Option<&str>, limit: usize) -> Vec<String> {
+    let rows = store.list(Class::Credential, which, after, limit).await.unwrap();
     rows.into_iter().map(|row| row.head.name).collect()
 }
 

@@ -27,9 +27,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::app::audit::Position;
-use crate::app::ports::{Age, Key, KeyTable, RevisionRow, Row, Snapshot, Store, Which, WrappedKey, Write};
+use crate::app::ports::{Age, Key, KeyTable, Names, RevisionRow, Row, Snapshot, Store, Which, WrappedKey, Write};
 use crate::domain::Result;
-use crate::domain::name::{RecordId, Revision, StoreId};
+use crate::domain::name::{RecordId, Revision, StoreId, VersionId};
 use crate::domain::record::Class;
 use crate::domain::secret::SecretText;
 use address::Address;
@@ -96,8 +96,12 @@ impl Store for PostgresStore {
         reader::find(&self.pool, class, key).await
     }
 
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        reader::list(&self.pool, class, after, limit).await
+    async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        reader::list(&self.pool, class, names, after, limit).await
+    }
+
+    async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {
+        reader::version(&self.pool, id).await
     }
 
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {

@@ -8,11 +8,11 @@ use sqlx::{Postgres, query};
 
 use super::pool::Pool;
 use super::row::{self, select_current};
-use crate::adapters::store::name_key;
+use crate::adapters::store::{Range, name_key};
 use crate::app::audit::Position;
-use crate::app::ports::{Age, Key, RevisionRow, Row, Which, WrappedKey};
+use crate::app::ports::{Age, Key, Names, RevisionRow, Row, Which, WrappedKey};
 use crate::domain::Result;
-use crate::domain::name::{RecordId, Revision};
+use crate::domain::name::{RecordId, Revision, VersionId};
 use crate::domain::record::Class;
 
 const BY_IDS: &str = select_current!("r.class = $1 AND r.id = ANY ($2)");
@@ -20,11 +20,17 @@ const BY_NAMES: &str = select_current!("r.class = $1 AND r.name_key = ANY ($2)")
 const BY_ALIAS: &str = select_current!(
     "r.class = $1 AND r.id = (SELECT record FROM strongroom.aliases WHERE class = $1 AND kind = $2 AND value = $3)"
 );
+const BY_ALIASES: &str = select_current!(
+    "r.class = $1 AND r.id IN (SELECT record FROM strongroom.aliases WHERE class = $1 AND kind = $2 AND value <= $3)"
+);
 const BY_LINK: &str =
     select_current!("r.class = $1 AND r.id IN (SELECT from_id FROM strongroom.links WHERE to_id = $2)");
-const LIST: &str = select_current!("r.class = $1 AND r.released_at IS NULL ORDER BY r.name_key LIMIT $2");
-const LIST_AFTER: &str =
-    select_current!("r.class = $1 AND r.released_at IS NULL AND r.name_key > $3 ORDER BY r.name_key LIMIT $2");
+const LIST: &str = select_current!(
+    "r.class = $1 AND r.name_key > $3 AND r.name_key < $4 AND position($5::bytea IN r.name_key) > 0
+       AND r.released_at IS NULL ORDER BY r.name_key LIMIT $2"
+);
+const VERSION: &str = "
+    SELECT record, number, version_id, at, actor, epoch, sealed FROM strongroom.revisions WHERE version_id = $1";
 const REVISIONS: &str = "
     SELECT record, number, version_id, at, actor, epoch, sealed FROM strongroom.revisions
      WHERE record = $1 AND number >= $2 ORDER BY number LIMIT $3";
@@ -56,17 +62,30 @@ pub(super) async fn find(pool: &Pool, class: Class, key: Key<'_>) -> Result<Vec<
         Key::Alias(kind, value) => {
             select(pool, || query(BY_ALIAS).bind(class).bind(row::alias_number(kind)).bind(value.as_bytes())).await
         }
+        Key::AliasesUpTo(kind, last) => {
+            select(pool, || query(BY_ALIASES).bind(class).bind(row::alias_number(kind)).bind(last.as_bytes())).await
+        }
         Key::LinksTo(id) => select(pool, || query(BY_LINK).bind(class).bind(row::uuid(id))).await,
     }
 }
 
-pub(super) async fn list(pool: &Pool, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-    let class = row::class_number(class);
-    let limit = at_most(limit);
-    match after.map(name_key) {
-        None => select(pool, || query(LIST).bind(class).bind(limit)).await,
-        Some(after) => select(pool, || query(LIST_AFTER).bind(class).bind(limit).bind(after.as_bytes())).await,
-    }
+pub(super) async fn list(
+    pool: &Pool,
+    class: Class,
+    names: Names<'_>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<Row>> {
+    let (class, limit, Range { from, to, part }) = (row::class_number(class), at_most(limit), Range::of(names, after));
+    // No name has such a byte.
+    let to: Vec<u8> = to.unwrap_or_default().bytes().chain([0xff]).collect();
+    let (from, part) = (from.as_bytes(), part.as_bytes());
+    select(pool, || query(LIST).bind(class).bind(limit).bind(from).bind(&to[..]).bind(part)).await
+}
+
+pub(super) async fn version(pool: &Pool, id: VersionId) -> Result<Option<RevisionRow>> {
+    let rows = pool.read(|| query(VERSION).bind(Uuid::from_bytes(*id.bytes()))).await?;
+    rows.first().map(row::revision).transpose()
 }
 
 pub(super) async fn revisions(pool: &Pool, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {

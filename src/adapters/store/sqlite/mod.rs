@@ -22,9 +22,9 @@ use jiff::Timestamp;
 
 use crate::app::alarm::Alarm;
 use crate::app::audit::Position;
-use crate::app::ports::{Age, Key, KeyTable, RevisionRow, Row, Snapshot, Store, Which, WrappedKey, Write};
+use crate::app::ports::{Age, Key, KeyTable, Names, RevisionRow, Row, Snapshot, Store, Which, WrappedKey, Write};
 use crate::domain::Result;
-use crate::domain::name::{RecordId, Revision, StoreId};
+use crate::domain::name::{RecordId, Revision, StoreId, VersionId};
 use crate::domain::record::Class;
 use reader::Readers;
 use snapshot::Moment;
@@ -78,8 +78,12 @@ impl Store for SqliteStore {
         self.readers.find(class, key)
     }
 
-    async fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        self.readers.list(class, after, limit)
+    async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        self.readers.list(class, names, after, limit)
+    }
+
+    async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {
+        self.readers.version(id)
     }
 
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {

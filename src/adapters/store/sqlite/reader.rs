@@ -10,10 +10,10 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use super::log_index::{self, LogIndex};
 use super::row::{self, select_current};
 use super::{file, schema};
-use crate::adapters::store::name_key;
+use crate::adapters::store::{Range, name_key};
 use crate::app::audit::Position;
-use crate::app::ports::{Age, Key, RevisionRow, Row, Which, WrappedKey};
-use crate::domain::name::{RecordId, Revision, StoreId};
+use crate::app::ports::{Age, Key, Names, RevisionRow, Row, Which, WrappedKey};
+use crate::domain::name::{RecordId, Revision, StoreId, VersionId};
 use crate::domain::record::Class;
 use crate::domain::{Error, Result};
 
@@ -29,10 +29,16 @@ const BY_NAMES: &str = select_current!("r.class = ?1 AND r.name_key IN (SELECT v
 const BY_ALIAS: &str = select_current!(
     "+r.class = ?1 AND r.id = (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value = ?3)"
 );
+const BY_ALIASES: &str = select_current!(
+    "+r.class = ?1 AND r.id IN (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value <= ?3)"
+);
 const BY_LINK: &str = select_current!("+r.class = ?1 AND r.id IN (SELECT from_id FROM links WHERE to_id = ?2)");
-const LIST: &str = select_current!("r.class = ?1 AND r.released_at IS NULL ORDER BY r.name_key LIMIT ?2");
-const LIST_AFTER: &str =
-    select_current!("r.class = ?1 AND r.released_at IS NULL AND r.name_key > ?3 ORDER BY r.name_key LIMIT ?2");
+const LIST: &str = select_current!(
+    "r.class = ?1 AND r.name_key > ?3 AND r.name_key < ?4 AND (?5 = '' OR instr(r.name_key, ?5) > 0)
+        AND r.released_at IS NULL ORDER BY r.name_key LIMIT ?2"
+);
+const VERSION: &str = "
+    SELECT record, number, version_id, at, actor, epoch, sealed FROM revisions WHERE version_id = ?1";
 const REVISIONS: &str = "
     SELECT record, number, version_id, at, actor, epoch, sealed FROM revisions
     WHERE record = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
@@ -48,9 +54,9 @@ const NEWEST: &str = "
 const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: [&str; 6] = [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_LINK];
+pub(super) const LOOK_UPS: [&str; 8] = [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_ALIASES, BY_LINK, VERSION];
 #[cfg(test)]
-pub(super) const LISTS: [&str; 3] = [LIST, LIST_AFTER, DUE];
+pub(super) const LISTS: [&str; 2] = [LIST, DUE];
 
 pub(super) struct Readers {
     path: PathBuf,
@@ -80,16 +86,24 @@ impl Readers {
             Key::Names([name]) => select(connection, BY_NAME, params![class, name_key(name)]),
             Key::Names(names) => select(connection, BY_NAMES, params![class, json_array(names)]),
             Key::Alias(kind, value) => select(connection, BY_ALIAS, params![class, row::alias_number(kind), value]),
+            Key::AliasesUpTo(kind, last) => {
+                select_readable(connection, BY_ALIASES, params![class, row::alias_number(kind), last])
+            }
             Key::LinksTo(id) => select(connection, BY_LINK, params![class, id.bytes()]),
         })
     }
 
-    pub(super) fn list(&self, class: Class, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        let class = row::class_number(class);
-        self.on_connection(|connection| match after {
-            None => select_readable(connection, LIST, params![class, at_most(limit)]),
-            Some(after) => select_readable(connection, LIST_AFTER, params![class, at_most(limit), name_key(after)]),
+    pub(super) fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let (class, Range { from, to, part }) = (row::class_number(class), Range::of(names, after));
+        // No character comes after the last one that there is.
+        let to = to.map_or_else(|| char::MAX.to_string(), |to| format!("{to}{}", char::MAX));
+        self.on_connection(|connection| {
+            select_readable(connection, LIST, params![class, at_most(limit), from, to, part])
         })
+    }
+
+    pub(super) fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {
+        self.on_connection(|connection| Ok(select_revisions(connection, VERSION, params![id.bytes()])?.pop()))
     }
 
     pub(super) fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {

@@ -21,7 +21,7 @@ use super::reader::{LISTS, LOOK_UPS};
 use super::writer::QUEUE;
 use crate::adapters::store::contract::{Acts, append_until_acknowledged, at, first, id, revision};
 use crate::app::alarm::Alarm;
-use crate::app::ports::{Append, Key, KeyTable, Store};
+use crate::app::ports::{Append, Key, KeyTable, Names, Store};
 use crate::domain::name::RecordId;
 use crate::domain::record::{Class, Release};
 use crate::domain::{Error, Result};
@@ -108,8 +108,24 @@ async fn a_newer_schema_is_refused_by_both_versions() {
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7).unwrap();
     let error = SqliteStore::open(&path, Alarm::default()).err().unwrap();
     let message = error.to_string();
-    assert!(message.contains("version 7") && message.contains("version 1"), "{message}");
+    assert!(message.contains("version 7") && message.contains("version 2"), "{message}");
     assert!(!error.retryable());
+}
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_with_what_is_in_it() {
+    let (_folder, path, store) = fresh();
+    store.append(first(1, "/a")).await.unwrap();
+    let version = store.find(Class::Credential, Key::Ids(&[id(1)])).await.unwrap()[0].stamp.version_id;
+    store.close().unwrap();
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch("DROP INDEX revisions_by_version; PRAGMA user_version = 1").unwrap();
+    drop(older);
+    let store = SqliteStore::open(&path, Alarm::default()).unwrap();
+    assert_eq!(store.version(version).await.unwrap().map(|row| row.id), Some(id(1)));
+    let connection = Connection::open(&path).unwrap();
+    let known: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(known, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +207,7 @@ async fn dropping_writes_what_is_queued_and_tidies_the_log_away() {
     let (folder, path, store) = fresh();
     let store = Arc::new(store);
     let other = hold_write_lock(&path);
-    assert!(store.list(Class::Credential, None, 9).await.unwrap().is_empty());
+    assert!(store.list(Class::Credential, Names::ALL, None, 9).await.unwrap().is_empty());
     for task in queue(&store, vec![first(1, "/1"), first(2, "/2")]).await {
         task.abort(); // the callers go away, their writes do not
         assert!(task.await.unwrap_err().is_cancelled());
@@ -232,12 +248,12 @@ async fn writes_that_wait_together_are_committed_together_and_reads_do_not_wait(
     let other = hold_write_lock(&path);
     let before = store.commits();
     let queued = queue(&store, (1..=64).map(|number| first(number, &format!("/{number}"))).collect()).await;
-    assert_eq!(store.list(Class::Credential, None, 99).await.unwrap().len(), 1);
+    assert_eq!(store.list(Class::Credential, Names::ALL, None, 99).await.unwrap().len(), 1);
     other.execute_batch("COMMIT").unwrap();
     for result in futures::future::try_join_all(queued).await.unwrap() {
         result.unwrap();
     }
-    assert_eq!(store.list(Class::Credential, None, 99).await.unwrap().len(), 65);
+    assert_eq!(store.list(Class::Credential, Names::ALL, None, 99).await.unwrap().len(), 65);
     // Two when the writer had begun with the first one or few before the rest was queued.
     let commits = store.commits() - before;
     assert!((1..=2).contains(&commits), "{commits} commits for 64 appends");
@@ -464,7 +480,7 @@ async fn limited_child() {
     for _ in 0..3 {
         assert!(store.append(append(acknowledged)).await.is_err());
         assert_eq!(current().await, acknowledged);
-        assert_eq!(store.list(Class::Credential, None, 9).await.unwrap().len(), 1);
+        assert_eq!(store.list(Class::Credential, Names::ALL, None, 9).await.unwrap().len(), 1);
     }
     let own = std::process::id().to_string();
     assert!(Command::new("prlimit").args(["--fsize=unlimited", "--pid", &own]).status().unwrap().success());

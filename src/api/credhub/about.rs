@@ -1,0 +1,79 @@
+//! What CredHub says of itself: which version it is, whether it is up, and whether it writes.
+
+use std::sync::Arc;
+
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use crate::api::credhub::error::{self, Failure};
+use crate::api::credhub::{Answer, Call, Credhub};
+use crate::api::json::Json;
+use crate::api::route;
+
+type Request = route::Request<Credhub>;
+
+/// The version whose behaviour this is: clients switch features on by it.
+const VERSION: &str = "2.15.20";
+
+pub async fn info(request: Request) -> Response {
+    let url = Json::text(&request.dialect.settings.auth_server);
+    let told =
+        [("auth-server", Json::object([("url", url)])), ("app", Json::object([("name", Json::text("CredHub"))]))];
+    error::json(StatusCode::OK, &Json::object(told))
+}
+
+pub async fn health() -> Response {
+    error::json(StatusCode::OK, &Json::object([("status", Json::text("UP"))]))
+}
+
+pub async fn version(call: Arc<Call>) -> Result<Answer, Failure> {
+    call.app.record_session(&call.actor, "version").await?;
+    Ok(Json::object([("version", Json::text(VERSION))]).into())
+}
+
+pub async fn management(request: Request) -> Response {
+    if is_local(&request) { mode(&request) } else { refuse() }
+}
+
+pub async fn manage(request: Request) -> Response {
+    if !is_local(&request) {
+        return refuse();
+    }
+    match wanted(&request) {
+        Ok(on) => {
+            request.dialect.settings.read_only.set(on);
+            tracing::info!(read_only = on, "CredHub's API was told whether to write");
+            mode(&request)
+        }
+        Err((status, words)) => error::told(status, &words),
+    }
+}
+
+fn wanted(request: &Request) -> Result<bool, (StatusCode, String)> {
+    let bad = |words: &str| (StatusCode::BAD_REQUEST, words.to_owned());
+    let Ok(Json::Object(members)) = Json::parse(&request.body) else {
+        return Err(bad("the body must be a JSON object"));
+    };
+    if let Some((name, _)) = members.iter().find(|(name, _)| name != "read_only_mode") {
+        return Err((StatusCode::UNPROCESSABLE_ENTITY, format!("{name} is not a parameter of this operation")));
+    }
+    let on = members.last().and_then(|(_, value)| match value.as_text().map(|text| text.expose()) {
+        Some(text) => text.parse().ok(),
+        None => value.as_bool(),
+    });
+    on.ok_or_else(|| bad("read_only_mode must be true or false"))
+}
+
+fn mode(request: &Request) -> Response {
+    let on = request.dialect.settings.read_only.is_on();
+    error::json(StatusCode::OK, &Json::object([("read_only_mode", Json::Bool(on))]))
+}
+
+/// Whoever is on this host needs no name for this, as with CredHub: the connection begins where it ends.
+fn is_local(request: &Request) -> bool {
+    request.peer.as_ref().is_some_and(|peer| peer.local == Some(peer.addr.ip()))
+}
+
+fn refuse() -> Response {
+    error::told(StatusCode::UNAUTHORIZED, "this can be asked and set from the server's own address only")
+}

@@ -1,0 +1,92 @@
+//! CredHub's API as its clients know it (docs/dialects/credhub.md has the differences).
+
+mod about;
+mod error;
+pub mod settings;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use crate::api::credhub::error::Failure;
+use crate::api::credhub::settings::Settings;
+use crate::api::json::Json;
+use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
+use crate::domain::permission::Action::{self, Get};
+use crate::domain::permission::Resource;
+
+/// The dialect with its settings.
+#[derive(Default)]
+pub struct Credhub {
+    pub settings: Settings,
+}
+
+type Call = route::Call<Credhub>;
+
+/// What an operation answers: a status with JSON, or with nothing.
+struct Answer(StatusCode, Option<Json>);
+
+impl From<Json> for Answer {
+    fn from(json: Json) -> Self {
+        Self(StatusCode::OK, Some(json))
+    }
+}
+
+static ROUTES: &[Route<Credhub>] = &[
+    open(Method::GET, "/info", |request| Box::pin(about::info(request))),
+    open(Method::GET, "/health", |_| Box::pin(about::health())),
+    known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
+    open(Method::GET, "/management", |request| Box::pin(about::management(request))),
+    open(Method::POST, "/management", |request| Box::pin(about::manage(request))),
+];
+
+const fn open(
+    method: Method,
+    template: &'static str,
+    run: fn(Request<Credhub>) -> BoxFuture<'static, Response>,
+) -> Route<Credhub> {
+    Route { method, template, handler: Handler::Open(run) }
+}
+
+const fn known(
+    method: Method,
+    template: &'static str,
+    action: Action,
+    resource: Resource,
+    run: fn(Call) -> BoxFuture<'static, Response>,
+) -> Route<Credhub> {
+    Route { method, template, handler: Handler::Known { asks: Asks { action, resource }, run } }
+}
+
+/// An operation's result in CredHub's shape.
+fn run<F>(call: Call, operation: fn(Arc<Call>) -> F) -> BoxFuture<'static, Response>
+where
+    F: Future<Output = Result<Answer, Failure>> + Send + 'static,
+{
+    let call = Arc::new(call);
+    Box::pin(async move {
+        match operation(call.clone()).await {
+            Ok(Answer(status, Some(json))) => error::json(status, &json),
+            Ok(Answer(status, None)) => error::bare(status),
+            Err(failure) => error::render(&failure, &call),
+        }
+    })
+}
+
+impl Dialect for Credhub {
+    const NAME: &'static str = "credhub";
+    const MOUNTS: &'static [&'static str] = &["/credhub", ""];
+    const CLAIMS: &'static [&'static str] =
+        &["/api/v1", "/api/v2", "/info", "/health", "/version", "/management", "/docs"];
+    const TRIMS_SLASH: bool = true;
+
+    fn routes() -> &'static [Route<Self>] {
+        ROUTES
+    }
+
+    fn refuse(refusal: Refusal) -> Response {
+        error::refuse(refusal)
+    }
+}

@@ -1,0 +1,152 @@
+//! Credentials by their paths and in their versions, as CredHub's callers know them: what a path stands for, who may do
+//! what with it, and reading it. Writing is `write`, certificates in rotation are `certificates`, lists are `find`.
+
+mod find;
+mod signer;
+mod version;
+mod write;
+
+use std::borrow::Borrow;
+use std::sync::Arc;
+
+use crate::app::access::Access;
+use crate::app::audit::Read;
+use crate::app::making::Making;
+use crate::app::ports::Key;
+use crate::app::records::Records;
+use crate::app::services::Mapping;
+use crate::domain::actor::Actor;
+use crate::domain::credential::{Credential, Kind};
+use crate::domain::name::{Path, Revision, Tenant, VersionId};
+use crate::domain::permission::{Action, Target};
+use crate::domain::record::{Class, Entry, Head, Origin};
+use crate::domain::{Error, Result};
+
+pub use find::Found;
+pub use signer::Signer;
+pub use version::Version;
+pub use write::{Made, Mode, Setting, Slot};
+
+#[derive(Clone)]
+pub struct ByPath {
+    pub(super) records: Arc<Records>,
+    pub(super) access: Access,
+    pub(super) making: Making,
+    pub(super) mapping: Mapping,
+}
+
+type Known = Arc<Entry<Credential>>;
+
+impl ByPath {
+    /// The version that counts, and behind it the transitional one if there is one.
+    pub async fn current(&self, actor: &Actor, name: &str) -> Result<Vec<Version>> {
+        let entry = self.require(actor, Action::Get, name).await?;
+        self.record(actor, Action::Get, &entry, Vec::new()).await?;
+        Ok(Version::of(&entry).collect())
+    }
+
+    /// Every version there is, the newest first, `limit` at most.
+    pub async fn versions(&self, actor: &Actor, name: &str, limit: Option<usize>) -> Result<Vec<Version>> {
+        let entry = self.require(actor, Action::Get, name).await?;
+        let found = self.all_versions(&entry, limit).await?;
+        let others = found.iter().map(|version| (entry.head.name.as_str(), version.revision()));
+        let others = others.filter(|(_, number)| *number != entry.stamp.number).collect();
+        self.record(actor, Action::Get, &entry, others).await?;
+        Ok(found)
+    }
+
+    /// One version by its own id.
+    pub async fn version(&self, actor: &Actor, id: VersionId) -> Result<Version> {
+        let missing = || Error::not_found(format!("version {id}"));
+        let row = self.records.store.version(id).await?.ok_or_else(missing)?;
+        let entry = self.records.known::<Credential>(Key::Ids(&[row.id])).await?.pop().ok_or_else(missing)?;
+        let entry = self.require_found(actor, Action::Get, &entry.head.name.clone(), Some(entry)).await?;
+        let version = self.version_of(&entry, id, row.stamp.number).await?.ok_or_else(missing)?;
+        let others = vec![(entry.head.name.as_str(), version.revision())];
+        let others = if version.revision() == entry.stamp.number { Vec::new() } else { others };
+        self.record(actor, Action::Get, &entry, others).await?;
+        Ok(version)
+    }
+
+    /// A version of this credential that its revision `number` may have made.
+    async fn version_of(&self, entry: &Known, id: VersionId, number: Revision) -> Result<Option<Version>> {
+        if version::is_removed(entry, id) {
+            return Ok(None);
+        }
+        let made = match number == entry.stamp.number {
+            true => entry.clone(),
+            false => match self.records.revision(entry, number).await? {
+                Some(made) => Arc::new(made),
+                None => return Ok(None),
+            },
+        };
+        Ok(Version::made_by(&made).map(|version| version.beside(entry)))
+    }
+
+    /// The newest first. A certificate's revisions are looked at all, because not each of them made a version.
+    async fn all_versions(&self, entry: &Known, limit: Option<usize>) -> Result<Vec<Version>> {
+        let limit = limit.unwrap_or(usize::MAX);
+        let newest = entry.stamp.number.0;
+        let first = match entry.body.kind {
+            Kind::Certificate => 1,
+            _ => newest.saturating_sub((limit as u64).saturating_sub(1)).max(1),
+        };
+        let revisions = self.records.revisions_from::<Credential>(entry, Revision(first)).await?;
+        let made = revisions.into_iter().rev().map(Arc::new).filter_map(|made| Version::made_by(&made));
+        let there = made.filter(|version| !version::is_removed(entry, version.id()));
+        Ok(there.map(|version| version.beside(entry)).take(limit).collect())
+    }
+
+    async fn record(
+        &self,
+        actor: &Actor,
+        action: Action,
+        entry: &Entry<Credential>,
+        with: Vec<(&str, Revision)>,
+    ) -> Result<()> {
+        self.records.audit.read(actor, action, Read { head: &entry.head, stamp: &entry.stamp, with }).await
+    }
+
+    /// What stands at this path, for whoever may do this to it.
+    async fn require(&self, actor: &Actor, action: Action, name: &str) -> Result<Known> {
+        let found = self.records.known::<Credential>(Key::Names(&[name])).await?.pop();
+        self.require_found(actor, action, name, found).await
+    }
+
+    /// Asked by the name that is stored: who may see it has not more than one spelling of it. And asked all the same
+    /// where nothing is, so that nobody learns by the answer what there is.
+    async fn require_found<E: Borrow<Entry<Credential>>>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        name: &str,
+        found: Option<E>,
+    ) -> Result<E> {
+        match found.filter(|entry| entry.borrow().head.origin != Origin::Own) {
+            Some(entry) => {
+                self.access.require(actor, action, &target(&entry.borrow().head)).await?;
+                Ok(entry)
+            }
+            None => {
+                self.require_absent(actor, action, name).await?;
+                Err(Error::not_found(format!("credential {name}")))
+            }
+        }
+    }
+
+    async fn require_absent(&self, actor: &Actor, action: Action, name: &str) -> Result<()> {
+        let tenant = Path::parse(name).map_or_else(|_| Tenant::outside(), |path| path.tenant());
+        self.access.require(actor, action, &Target::new(Class::Credential, &tenant, name)).await
+    }
+
+    /// Forgets it with all its versions. Nothing else is: what it has signed or is contained in stays as it is.
+    pub async fn delete(&self, actor: &Actor, name: &str) -> Result<()> {
+        let entry = self.require(actor, Action::Delete, name).await?;
+        entry.head.require_writer(&Origin::Rest)?;
+        self.records.delete(actor, &entry).await
+    }
+}
+
+fn target(head: &Head) -> Target<'_> {
+    Target::new(Class::Credential, &head.tenant, &head.name)
+}

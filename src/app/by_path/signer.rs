@@ -1,0 +1,76 @@
+//! An authority that a caller names to sign with, or has signed with: any certificate that may sign, whoever made it.
+
+use std::sync::Arc;
+
+use crate::app::by_path::{ByPath, Known, Version};
+use crate::domain::actor::Actor;
+use crate::domain::authority::Unfit;
+use crate::domain::credential::lineage::Signed;
+use crate::domain::credential::{Credential, Kind};
+use crate::domain::name::Path;
+use crate::domain::permission::Action;
+use crate::domain::record::Entry;
+use crate::domain::secret::SecretText;
+use crate::domain::{Error, Result};
+
+/// With the version that signs as its material.
+pub struct Signer {
+    entry: Known,
+    path: Path,
+    trusted: Option<String>,
+}
+
+impl Signer {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn entry(&self) -> &Entry<Credential> {
+        &self.entry
+    }
+
+    /// In PEM.
+    pub fn certificate(&self) -> &SecretText {
+        const NONE: &SecretText = &SecretText::EMPTY;
+        self.entry.body.material.get("certificate").unwrap_or(NONE)
+    }
+
+    /// What a certificate that it signs has to say of it.
+    pub fn signed(&self) -> Signed {
+        Signed { by: Some(self.path.clone()), trusted: self.trusted.clone() }
+    }
+
+    /// The active version signs, unless a newer one in waiting is asked to.
+    pub(super) fn of(entry: &Known, may_wait: bool) -> Result<Self> {
+        let missing = || Error::not_found(format!("the certificate authority {}", entry.head.name));
+        let versions: Vec<Version> = Version::of(entry).collect();
+        let active = versions.iter().find(|version| !version.is_transitional());
+        let waiting = versions.iter().find(|version| version.is_transitional());
+        let active = active.ok_or_else(missing)?;
+        let waits = waiting.filter(|waiting| may_wait && waiting.at() > active.at());
+        let (signing, other) = waits.map_or((active, waiting), |waits| (waits, Some(active)));
+        let text = |version: &Version| version.material().get("certificate").map(|pem| pem.expose().to_owned());
+        let body = Credential { material: signing.material().clone(), ..entry.body.clone() };
+        Ok(Self {
+            entry: Arc::new(Entry { head: entry.head.clone(), stamp: entry.stamp.clone(), body }),
+            path: Path::parse(&entry.head.name)?,
+            trusted: other.and_then(text),
+        })
+    }
+}
+
+impl ByPath {
+    /// The authority at this path, for a caller who may read it. One that is not there and one that may not be read give
+    /// the same answer.
+    pub async fn signer(&self, actor: &Actor, path: &Path) -> Result<Signer> {
+        let missing = || Error::not_found(format!("the certificate authority {path}"));
+        let entry = match self.require(actor, Action::Get, path.as_str()).await {
+            Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Err(missing()),
+            found => found?,
+        };
+        if entry.body.kind != Kind::Certificate {
+            return Err(Unfit::OtherType.into());
+        }
+        Signer::of(&entry, false)
+    }
+}
