@@ -128,8 +128,10 @@ fn parsed(text: &Value) -> Value {
     }
 }
 
+/// Spring CredHub leaves out what is null, in what it sends and in what is shown of it.
 fn is_nested(it: &Value) -> bool {
-    *it == json!({ "host": "db", "port": 5432, "tls": { "on": true, "of": null } })
+    let wanted = |tls: Value| json!({ "host": "db", "port": 5432, "tls": tls });
+    *it == wanted(json!({ "on": true, "of": null })) || *it == wanted(json!({ "on": true }))
 }
 
 fn is_id(it: &Value) -> bool {
