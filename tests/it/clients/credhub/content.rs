@@ -41,7 +41,7 @@ const BOTH: &[Content] = &[
 const GO: &[Content] = &[
     ("info", "/App/Name", |it| it == "CredHub"),
     ("info", "/auth-server/URL", |it| starts(it, "https://localhost:")),
-    ("version", "", |it| it.as_str().is_some_and(|version| version >= "2.6.0")),
+    ("version", "", is_version),
     ("set a value with metadata", "/metadata", |it| {
         *it == json!({ "team": "shop", "since": 2024, "tags": ["a", null] })
     }),
@@ -87,7 +87,7 @@ const GO: &[Content] = &[
 ];
 
 const SPRING: &[Content] = &[
-    ("version", "/version", |it| it.as_str().is_some_and(|version| version >= "2.6.0")),
+    ("version", "/version", is_version),
     ("get all versions", "", |it| it.as_array().is_some_and(|all| all.len() == 2)),
     ("get one version", "", |it| it.as_array().is_some_and(|all| all.len() == 1)),
     ("find by name", "", |it| {
@@ -136,6 +136,13 @@ fn is_nested(it: &Value) -> bool {
 
 fn is_id(it: &Value) -> bool {
     it.as_str().is_some_and(|text| uuid::Uuid::parse_str(text).is_ok())
+}
+
+/// One that clients send metadata to.
+fn is_version(it: &Value) -> bool {
+    let parts: Option<Vec<u32>> =
+        it.as_str().map(|text| text.split('.').filter_map(|part| part.parse().ok()).collect());
+    parts.is_some_and(|parts| parts.len() == 3 && parts >= vec![2, 6, 0])
 }
 
 fn is_crypt(it: &Value) -> bool {

@@ -226,7 +226,6 @@ const WORDS: &[(&str, &str, &str, By)] = &[
     ("nobody", "get", "access_denied: ", Go),
     ("foreign certificate", "get", "access_denied: ", Go),
     ("expired certificate", "get", "unknown certificate", Go),
-    ("expired certificate", "get", "certificate_unknown", Spring),
     ("wrong secret", "get", "Bad credentials", Go),
     ("token", "set a name with a space", "name", Both),
     ("token", "generate under what is not there", "CA", Both),
@@ -240,14 +239,14 @@ pub fn wrong(program: Program, outcomes: &Outcomes) -> Vec<String> {
             count += 1;
             let outcome = outcomes.of(by, call);
             if !is_as_wanted(program, outcome, *status) {
-                wrong.push(format!("not {status}: {}", shortened(outcome)));
+                wrong.push(format!("{call} by {by} is not {status}: {}", shortened(outcome)));
             }
         }
     }
     for (by, call, words, _) in WORDS.iter().filter(|(_, _, _, who)| who.is_for(program)) {
         let outcome = outcomes.of(by, call);
         if !outcome["error"]["text"].as_str().is_some_and(|text| text.contains(words)) {
-            wrong.push(format!("not {words:?}: {}", shortened(outcome)));
+            wrong.push(format!("{call} by {by} does not say {words:?}: {}", shortened(outcome)));
         }
     }
     if outcomes.0.len() != count {
