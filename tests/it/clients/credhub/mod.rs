@@ -57,7 +57,6 @@ impl Server {
                 "issuers": [{ "url": issuer.url(), "caFile": root }],
                 "mutualTls": { "caFile": callers.file("apps.crt") },
             },
-            "concatenateCas": true,
         });
         let config = dir.path().join("strongroom.yaml");
         // JSON is YAML.
