@@ -183,7 +183,7 @@ impl Write for Size {
 }
 
 /// Counts brackets and commas outside texts.
-fn check_structure(bytes: &[u8]) -> Result<()> {
+pub fn check_structure(bytes: &[u8]) -> Result<()> {
     let (mut depth, mut values) = (0usize, 1usize);
     let (mut quoted, mut escaped) = (false, false);
     for byte in bytes {

@@ -70,7 +70,7 @@ impl Clients {
     /// only it will hold the password.
     pub fn draw_password(&self) -> Result<(SecretText, String)> {
         let entropy = self.records.entropy.as_ref();
-        Ok((PASSWORD.draw(entropy)?, entropy.version_id().hex()))
+        Ok((PASSWORD.draw(entropy)?, entropy.version_id(self.records.now()).hex()))
     }
 
     /// Remembers the hash of the password that the Secret with this mark holds.

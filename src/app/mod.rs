@@ -6,6 +6,7 @@ pub mod alarm;
 pub mod anchor;
 pub mod audit;
 pub mod backup;
+pub mod batch;
 pub mod blind_credentials;
 pub mod body;
 pub mod by_path;
@@ -141,6 +142,7 @@ impl App {
                 access: access.clone(),
                 making: making.clone(),
                 mapping: mapping.clone(),
+                held: Arc::default(),
             },
             blind_credentials: BlindCredentials { records: known, access: allowed, mapping },
             grants: Grants {
@@ -245,7 +247,7 @@ impl App {
 
     /// A word that nobody has said before.
     pub fn unique(&self) -> String {
-        self.records.entropy.version_id().hex()
+        self.records.entropy.version_id(self.records.now()).hex()
     }
 
     pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {

@@ -31,7 +31,7 @@ const CHANGES_KEPT: usize = 1024;
 pub(super) const PAGE: usize = 500;
 
 /// Another process may replace the data key once while we write; twice in a row does not happen.
-const ATTEMPTS: usize = 4;
+pub(super) const ATTEMPTS: usize = 4;
 /// Not the leader: no fence is 0.
 const FOLLOWER: u64 = 0;
 
@@ -278,7 +278,7 @@ impl Records {
         let head = Head { released: None, ..head };
         let stamp = Stamp {
             number: expected.map_or(Revision::FIRST, Revision::next),
-            version_id: self.entropy.version_id(),
+            version_id: self.entropy.version_id(self.now()),
             at: self.now(),
             by: actor.id.clone(),
         };

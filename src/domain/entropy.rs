@@ -20,8 +20,8 @@ impl dyn Entropy + '_ {
         RecordId::at(now, self.bytes())
     }
 
-    pub fn version_id(&self) -> VersionId {
-        VersionId::from_random(self.bytes())
+    pub fn version_id(&self, now: Timestamp) -> VersionId {
+        VersionId::at(now, self.bytes())
     }
 
     /// A number below `limit` (1..=256) without modulo bias: bytes past the last whole multiple are drawn again.

@@ -21,6 +21,13 @@ macro_rules! uuid_name {
                 Self(Builder::from_random_bytes(bytes).into_uuid())
             }
 
+            /// A version 7 UUID (RFC 9562, 5.7): ids of one time lie beside each other in an index, so that writes that
+            /// come together touch the same pages of it.
+            pub fn at(time: Timestamp, random: [u8; 10]) -> Self {
+                let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
+                Self(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+            }
+
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
             }
@@ -56,14 +63,14 @@ uuid_name!(
     StoreId
 );
 
-impl RecordId {
-    /// A version 7 UUID (RFC 9562, 5.7): ids of one time lie beside each other in an index, so that writes that come
-    /// together touch the same pages of it.
-    pub fn at(time: Timestamp, random: [u8; 10]) -> Self {
-        let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
-        Self(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+impl VersionId {
+    /// Hyphenated, whatever the case of its letters.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
     }
+}
 
+impl RecordId {
     /// Reads exactly the form that [`RecordId::hex`] writes; any other spelling of a UUID is not an id.
     pub fn parse_hex(text: &str) -> Option<Self> {
         let plain = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

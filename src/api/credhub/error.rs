@@ -26,8 +26,8 @@ const HEADERS: [(&str, &str); 6] = [
 const RETRY: Duration = Duration::from_secs(5);
 
 /// For what is not there and for what the caller may not see: nobody learns which of the two it is.
-pub const NO_ACCESS: &str = "the credential does not exist, or you are not permitted to do this to it";
-pub const NO_AUTHORITY: &str = "the certificate authority does not exist, or you are not permitted to read it";
+const NO_ACCESS: &str = "the credential does not exist, or you are not permitted to do this to it";
+const NO_AUTHORITY: &str = "the certificate authority does not exist, or you are not permitted to read it";
 
 /// Why an operation was not done.
 #[derive(Debug)]
@@ -74,6 +74,9 @@ pub fn render(failure: &Failure, call: &Call) -> Response {
     };
     match error {
         Error::Invalid(_) => told(StatusCode::BAD_REQUEST, &error.to_string()),
+        Error::NotFound { what } if what.starts_with("the certificate authority") => {
+            told(StatusCode::NOT_FOUND, NO_AUTHORITY)
+        }
         Error::NotFound { .. } => told(StatusCode::NOT_FOUND, NO_ACCESS),
         // Only who may not write learns that it is a right that is missing.
         Error::Forbidden { .. } if matches!(call.asks.action, Action::Create | Action::Update) => {

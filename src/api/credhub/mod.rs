@@ -1,8 +1,10 @@
 //! CredHub's API as its clients know it (docs/dialects/credhub.md has the differences).
 
 mod about;
+mod data;
 mod error;
 pub mod settings;
+mod wire;
 
 use std::sync::Arc;
 
@@ -14,8 +16,9 @@ use crate::api::credhub::error::Failure;
 use crate::api::credhub::settings::Settings;
 use crate::api::json::Json;
 use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
-use crate::domain::permission::Action::{self, Get};
+use crate::domain::permission::Action::{self, Create, Delete, Get, Update};
 use crate::domain::permission::Resource;
+use crate::domain::record::Class;
 
 /// The dialect with its settings.
 #[derive(Default)]
@@ -34,7 +37,15 @@ impl From<Json> for Answer {
     }
 }
 
+const CREDENTIAL: Resource = Resource::Record(Class::Credential);
+
 static ROUTES: &[Route<Credhub>] = &[
+    known(Method::GET, "/api/v1/data", Get, CREDENTIAL, |call| run(call, data::get)),
+    known(Method::PUT, "/api/v1/data", Update, CREDENTIAL, |call| run(call, data::set)),
+    known(Method::POST, "/api/v1/data", Create, CREDENTIAL, |call| run(call, data::generate)),
+    known(Method::DELETE, "/api/v1/data", Delete, CREDENTIAL, |call| run(call, data::delete)),
+    known(Method::GET, "/api/v1/data/{id}", Get, CREDENTIAL, |call| run(call, data::by_id)),
+    known(Method::POST, "/api/v1/regenerate", Update, CREDENTIAL, |call| run(call, data::regenerate)),
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
@@ -67,12 +78,24 @@ where
 {
     let call = Arc::new(call);
     Box::pin(async move {
+        if is_refused(&call) {
+            let Asks { action, resource } = call.asks;
+            return match call.app.record_denied(&call.actor, action, resource, "").await {
+                Ok(()) => error::read_only(),
+                Err(error) => error::render(&error.into(), &call),
+            };
+        }
         match operation(call.clone()).await {
             Ok(Answer(status, Some(json))) => error::json(status, &json),
             Ok(Answer(status, None)) => error::bare(status),
             Err(failure) => error::render(&failure, &call),
         }
     })
+}
+
+/// Interpolation only reads, though it is a POST.
+fn is_refused(call: &Call) -> bool {
+    call.method != Method::GET && call.asks.action != Get && call.dialect.settings.read_only.is_on()
 }
 
 impl Dialect for Credhub {

@@ -1,7 +1,9 @@
 //! Credentials by their paths and in their versions, as CredHub's callers know them: what a path stands for, who may do
 //! what with it, and reading it. Writing is `write`, certificates in rotation are `certificates`, lists are `find`.
 
+mod certificates;
 mod find;
+mod shown;
 mod signer;
 mod version;
 mod write;
@@ -22,7 +24,9 @@ use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
 use crate::domain::{Error, Result};
 
+pub use certificates::{Anew, Wanted};
 pub use find::Found;
+pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
 pub use version::Version;
 pub use write::{Made, Mode, Setting, Slot};
@@ -33,6 +37,7 @@ pub struct ByPath {
     pub(super) access: Access,
     pub(super) making: Making,
     pub(super) mapping: Mapping,
+    pub(super) held: Arc<Held>,
 }
 
 type Known = Arc<Entry<Credential>>;

@@ -21,7 +21,7 @@ use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
 
 /// How often somebody else may have been faster.
-const TRIES: usize = 32;
+pub(super) const TRIES: usize = 32;
 
 /// A path at which the caller may write: made by [`ByPath::require_writable`] only.
 pub struct Slot {
@@ -63,7 +63,7 @@ struct Draft {
 
 impl Slot {
     /// What counts there now: nothing, where it was archived.
-    fn live(&self) -> Option<&Entry<Credential>> {
+    pub(super) fn live(&self) -> Option<&Entry<Credential>> {
         self.current.as_ref().filter(|entry| entry.head.released.is_none())
     }
 
@@ -301,6 +301,6 @@ impl ByPath {
     }
 }
 
-fn busy(path: &Path) -> Error {
+pub(super) fn busy(path: &Path) -> Error {
     Error::Conflict(Conflict::Stale { what: format!("credential {path}") })
 }

@@ -64,19 +64,24 @@ impl Material {
 
     /// Holds the material to its kind: the required fields, no others, within the limits.
     pub fn check(&self, kind: Kind) -> Result<()> {
-        let mut violations = Vec::new();
+        let missing = kind.fields().iter().filter(|spec| spec.required && self.get(spec.name).is_none());
+        let missing = missing.map(|spec| Violation { field: spec.secret_key.into(), why: "is required".into() });
+        self.judge(kind, missing.collect())
+    }
+
+    /// The same for one that need not have all that a Kubernetes Secret of its kind has.
+    pub fn check_parts(&self, kind: Kind) -> Result<()> {
+        self.judge(kind, Vec::new())
+    }
+
+    fn judge(&self, kind: Kind, mut violations: Vec<Violation>) -> Result<()> {
         let mut refuse = |field: &str, why: &str| violations.push(Violation { field: field.into(), why: why.into() });
-        if kind == Kind::Pairs {
-            if self.0.is_empty() {
-                refuse("pairs", "must have at least one key");
-            }
-        } else {
-            for spec in kind.fields().iter().filter(|spec| spec.required && self.get(spec.name).is_none()) {
-                refuse(spec.secret_key, "is required");
-            }
-            for name in self.names().filter(|name| kind.fields().iter().all(|spec| spec.name != *name)) {
-                refuse(name, "does not belong to this kind of credential");
-            }
+        if kind == Kind::Pairs && self.0.is_empty() {
+            refuse("pairs", "must have at least one key");
+        }
+        let is_foreign = |name: &&str| kind != Kind::Pairs && kind.fields().iter().all(|spec| spec.name != *name);
+        for name in self.names().filter(is_foreign) {
+            refuse(name, "does not belong to this kind of credential");
         }
         if self.0.len() > FIELD_COUNT_LIMIT {
             refuse("pairs", "has more than 1000 keys");

@@ -50,7 +50,7 @@ fn append(keyring: &Keyring, entropy: &dyn Entropy, number: usize) -> Append {
         released: None,
     };
     let aliases = body.aliases(id);
-    let (version_id, at) = (entropy.version_id(), Timestamp::UNIX_EPOCH);
+    let (version_id, at) = (entropy.version_id(Timestamp::UNIX_EPOCH), Timestamp::UNIX_EPOCH);
     let stamp = Stamp { number: Revision::FIRST, version_id, at, by: "ops".into() };
     let sealed = keyring.seal(&head, &stamp, &body::encode(&body).expect("bytes"), entropy).expect("sealed");
     let mac = keyring.mark(&head, &stamp).expect("a mark");

@@ -1,0 +1,256 @@
+//! `/api/v1/data`: credentials are set, generated, read, found and deleted by their names.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use warp::http::StatusCode;
+
+use crate::api::credhub::error::Failure;
+use crate::api::credhub::wire::fields::Fields;
+use crate::api::credhub::wire::name::{self, slashed};
+use crate::api::credhub::wire::value::{self, Given};
+use crate::api::credhub::wire::version::{self as shape, Authorities, Duration};
+use crate::api::credhub::wire::{generation, time};
+use crate::api::credhub::{Answer, Call};
+use crate::api::json::Json;
+use crate::app::by_path::{Found, Made, Mode, Setting, Shown, Signer, Version};
+use crate::app::ports::Names;
+use crate::domain::authority::{Issuer, Role};
+use crate::domain::credential::lineage::Signed;
+use crate::domain::credential::{Generate, Kind};
+use crate::domain::name::{Path, VersionId};
+
+type Outcome = Result<Answer, Failure>;
+
+/// By name, or a search.
+pub async fn get(call: Arc<Call>) -> Outcome {
+    let asked = ["path", "name-like", "expires-within-days"].map(|name| call.query(name));
+    match (call.query("name").filter(|name| !name.is_empty()), asked) {
+        (Some(name), _) => by_name(&call, &slashed(&name)).await,
+        (None, [None, None, None]) => Err(Failure::bad("the query parameter name must be given")),
+        (None, [path, part, days]) => find(&call, path.as_deref(), part.as_deref(), days.as_deref()).await,
+    }
+}
+
+async fn by_name(call: &Call, name: &str) -> Outcome {
+    let current = match call.query("current").as_deref() {
+        None | Some("") => None,
+        Some(word) => {
+            let wrong = || Failure::bad("the query parameter current must be true or false");
+            Some(word.to_ascii_lowercase().parse().map_err(|_| wrong())?)
+        }
+    };
+    let wrong = || Failure::bad("the query parameter versions must be a whole number that is not negative");
+    let versions = call.query("versions").map(|count| count.parse::<u32>().map_err(|_| wrong())).transpose()?;
+    let found = match (current, versions) {
+        (Some(true), Some(_)) => {
+            return Err(Failure::bad("the query parameters current and versions exclude each other"));
+        }
+        (Some(true), None) => call.app.by_path.current(&call.actor, name).await?,
+        (_, limit) => call.app.by_path.versions(&call.actor, name, limit.map(|limit| limit as usize)).await?,
+    };
+    if found.is_empty() {
+        return Err(Failure::no_access());
+    }
+    Ok(Json::object([("data", Json::List(shown(call, &found, concatenated(call)).await?))]).into())
+}
+
+pub async fn shown(call: &Call, versions: &[Version], authorities: Authorities) -> Result<Vec<Json>, Failure> {
+    let mut all = Vec::with_capacity(versions.len());
+    for version in versions {
+        all.push(shape::version(version, &*call.app.by_path.shown(version).await?, authorities));
+    }
+    Ok(all)
+}
+
+pub fn concatenated(call: &Call) -> Authorities {
+    match call.dialect.settings.certificates.concatenates_cas {
+        true => Authorities::Concatenated,
+        false => Authorities::SignerOnly,
+    }
+}
+
+pub async fn by_id(call: Arc<Call>) -> Outcome {
+    let id = call.parameter("id").and_then(VersionId::parse).ok_or_else(Failure::no_access)?;
+    let version = call.app.by_path.version(&call.actor, id).await?;
+    one(&call, &version, concatenated(&call)).await
+}
+
+pub async fn one(call: &Call, version: &Version, authorities: Authorities) -> Outcome {
+    Ok(shape::version(version, &*call.app.by_path.shown(version).await?, authorities).into())
+}
+
+/// Days from now that a time can be asked for, and no more.
+const DAYS_LIMIT: i64 = 400_000;
+
+async fn find(call: &Call, path: Option<&str>, part: Option<&str>, days: Option<&str>) -> Outcome {
+    let prefix = path.map(folder).unwrap_or_default();
+    let names = Names { prefix: &prefix, part: part.unwrap_or_default() };
+    let days = days.filter(|days| !days.is_empty());
+    let found = match days {
+        None => call.app.by_path.find(&call.actor, names).await?,
+        Some(days) => {
+            let wrong = || Failure::bad("the query parameter expires-within-days must be a whole number");
+            let days: i64 = days.parse().map_err(|_| wrong())?;
+            let by = SignedDuration::from_hours(24 * days.clamp(-DAYS_LIMIT, DAYS_LIMIT));
+            let by = call.app.now().checked_add(by).unwrap_or(Timestamp::MAX);
+            call.app.by_path.find_expiring(&call.actor, names, by).await?
+        }
+    };
+    let entry = |found: &Found| {
+        let own = [("version_created_at", time(found.at)), ("name", Json::text(&found.name))];
+        let expiry = found.not_after.map(|at| ("expiry_date", time(at)));
+        Json::object(own.into_iter().chain(expiry))
+    };
+    Ok(Json::object([("credentials", Json::List(found.iter().map(entry).collect()))]).into())
+}
+
+/// `/team` and `team/` are the same folder, and the empty one is all of them.
+fn folder(path: &str) -> String {
+    let path = slashed(path);
+    if path.ends_with('/') { path } else { format!("{path}/") }
+}
+
+pub async fn delete(call: Arc<Call>) -> Outcome {
+    let name = call.query("name").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Failure::bad("the query parameter name must be given"))?;
+    call.app.by_path.delete(&call.actor, &slashed(&name)).await?;
+    Ok(Answer(StatusCode::NO_CONTENT, None))
+}
+
+const SET: [&str; 4] = ["name", "type", "value", "metadata"];
+
+pub async fn set(call: Arc<Call>) -> Outcome {
+    let body = Fields::of(&call, StatusCode::UNPROCESSABLE_ENTITY)?;
+    body.only(&SET)?;
+    let kind = body.text("type")?.as_deref().and_then(value::kind).ok_or_else(|| {
+        Failure::shape("type must be value, json, password, user, certificate, ssh or rsa")
+    })?;
+    let path = name::path(&body.text("name")?.unwrap_or_default())?;
+    let metadata = value::metadata(&body)?;
+    let given = value::given(kind, &body)?;
+    let slot = call.app.by_path.require_writable(&call.actor, &path).await?;
+    let setting = match given {
+        // Confidant's pairs are a json to CredHub, and stay pairs.
+        Given::Material(_) if kind == Kind::Json && slot.kind() == Some(Kind::Pairs) => {
+            let Given::Material(material) = value::given(Kind::Pairs, &body)? else { return Err(Failure::no_access()) };
+            Setting { kind: Kind::Pairs, material, metadata, not_after: None, signed: Signed::default() }
+        }
+        Given::Material(material) => Setting { kind, material, metadata, not_after: None, signed: Signed::default() },
+        Given::Certificate(certificate) => certificate_setting(&call, &path, certificate, metadata).await?,
+    };
+    let version = call.app.by_path.set(&call.actor, slot, setting).await?;
+    one(&call, &version, Authorities::SignerOnly).await
+}
+
+pub async fn certificate_setting(
+    call: &Call,
+    path: &Path,
+    given: value::Certificate,
+    metadata: Option<String>,
+) -> Result<Setting, Failure> {
+    let value::Certificate { ca, ca_name, certificate, private_key } = given;
+    let signer = match &ca_name {
+        Some(name) => Some(call.app.by_path.signer(&call.actor, name).await?),
+        None => None,
+    };
+    Ok(call.app.by_path.certificate(path, signer.as_ref(), ca, certificate, private_key, metadata)?)
+}
+
+const GENERATE: [&str; 8] = ["name", "type", "mode", "overwrite", "parameters", "value", "metadata", "regenerate"];
+const REGENERATE: [&str; 4] = ["name", "type", "metadata", "regenerate"];
+
+/// Generates, or generates again.
+pub async fn generate(call: Arc<Call>) -> Outcome {
+    let body = Fields::of(&call, StatusCode::BAD_REQUEST)?;
+    if body.boolean("regenerate")?.unwrap_or(false) {
+        body.only(&REGENERATE)?;
+        let path = name::path(&body.text("name")?.unwrap_or_default())?;
+        return regenerate_at(&call, &path, value::metadata(&body)?).await;
+    }
+    body.only(&GENERATE)?;
+    let kind = body.text("type")?.as_deref().and_then(value::kind).ok_or_else(|| {
+        Failure::bad("type must be password, user, certificate, ssh or rsa")
+    })?;
+    let mode = generation::mode(&body)?;
+    let path = name::path(&body.text("name")?.unwrap_or_default())?;
+    let metadata = value::metadata(&body)?;
+    let mut wish = generation::wish(kind, &body)?;
+    let duration = lengthen(&call, &mut wish);
+    let slot = call.app.by_path.require_writable(&call.actor, &path).await?;
+    let signer = signer(&call, &wish).await?;
+    let made = call.app.by_path.generate(&call.actor, slot, mode, wish, signer, metadata).await?;
+    answer_made(&call, &made, duration).await
+}
+
+pub async fn answer_made(call: &Call, Made { version, is_new }: &Made, duration: Duration) -> Outcome {
+    let shown = call.app.by_path.shown(version).await?;
+    let json = shape::version(version, &shown, concatenated(call));
+    Ok(match &*shown {
+        Shown::Certificate(facts) => shape::made(json, *is_new, duration, facts.key_bits).into(),
+        _ => json.into(),
+    })
+}
+
+async fn signer(call: &Call, wish: &Generate) -> Result<Option<Signer>, Failure> {
+    match wish {
+        Generate::Certificate(request) => match &request.issuer {
+            Issuer::Authority(path) => Ok(Some(call.app.by_path.signer(&call.actor, path).await?)),
+            Issuer::SelfSigned => Ok(None),
+        },
+        _ => Ok(None),
+    }
+}
+
+/// To what this installation wants at least.
+pub fn lengthen(call: &Call, wish: &mut Generate) -> Duration {
+    let Generate::Certificate(request) = wish else { return Duration::default() };
+    let settings = &call.dialect.settings.certificates;
+    let least = match request.role {
+        Role::Leaf => settings.minimum_duration_of_leaves,
+        Role::Authority { .. } => settings.minimum_duration_of_cas,
+    };
+    let days = |validity: SignedDuration| u32::try_from(validity.as_hours() / 24).unwrap_or(u32::MAX);
+    let is_overridden = days(request.validity) < least;
+    if is_overridden {
+        request.validity = SignedDuration::from_hours(24 * i64::from(least));
+    }
+    if settings.gives_cas_usages && request.role != Role::Leaf && request.key_usages.is_empty() {
+        use crate::domain::authority::KeyUsage::{CrlSign, KeyCertSign};
+        request.key_usages = vec![KeyCertSign, CrlSign];
+    }
+    Duration { used: days(request.validity), is_overridden }
+}
+
+const BY_NAME: [&str; 2] = ["name", "metadata"];
+
+/// The name as it is: without its first slash it is nobody's.
+pub async fn regenerate(call: Arc<Call>) -> Outcome {
+    let body = Fields::of(&call, StatusCode::UNPROCESSABLE_ENTITY)?;
+    body.only(&BY_NAME)?;
+    let text = body.text("name")?.filter(|name| !name.is_empty());
+    let text = text.ok_or_else(|| Failure::bad("name must be given"))?;
+    let metadata = value::metadata(&body)?;
+    if !text.starts_with('/') {
+        return Err(Failure::no_access());
+    }
+    regenerate_at(&call, &name::path(&text)?, metadata).await
+}
+
+async fn regenerate_at(call: &Call, path: &Path, metadata: Option<String>) -> Outcome {
+    let slot = call.app.by_path.require_writable(&call.actor, path).await?;
+    if slot.kind() != Some(Kind::Certificate) {
+        let version = call.app.by_path.regenerate(&call.actor, slot, metadata).await?;
+        return one(call, &version, concatenated(call)).await;
+    }
+    let mut again = call.app.by_path.certificate_again(&slot)?;
+    let duration = lengthen(call, &mut again);
+    let signer = signer(call, &again).await.map_err(|failure| match failure {
+        // Here it is as if the certificate were not there.
+        Failure::Error(crate::domain::Error::NotFound { .. }) => Failure::no_access(),
+        failure => failure,
+    })?;
+    // Overwriting what is there: it is made anew whatever it is.
+    let made = call.app.by_path.generate(&call.actor, slot, Mode::Overwrite, again, signer, metadata).await?;
+    answer_made(call, &made, duration).await
+}
