@@ -1,9 +1,9 @@
 //! Records whose resource is gone: released at once, kept for a while, then forgotten.
 
 use crate::app::audit::Event;
+use crate::app::body::Body;
 use crate::app::ports::{Change, Key, Names, Row};
 use crate::app::records::{Changed, PAGE, Records};
-use crate::app::body::Body;
 use crate::domain::actor::Actor;
 use crate::domain::permission::Action;
 use crate::domain::record::{Class, Entry, Head, Origin, Owner, Release};

@@ -123,9 +123,11 @@ const SET: [&str; 4] = ["name", "type", "value", "metadata"];
 pub async fn set(call: Arc<Call>) -> Outcome {
     let body = Fields::of(&call, StatusCode::UNPROCESSABLE_ENTITY)?;
     body.only(&SET)?;
-    let kind = body.text("type")?.as_deref().and_then(value::kind).ok_or_else(|| {
-        Failure::shape("type must be value, json, password, user, certificate, ssh or rsa")
-    })?;
+    let kind = body
+        .text("type")?
+        .as_deref()
+        .and_then(value::kind)
+        .ok_or_else(|| Failure::shape("type must be value, json, password, user, certificate, ssh or rsa"))?;
     let path = name::path(&body.text("name")?.unwrap_or_default())?;
     let metadata = value::metadata(&body)?;
     let given = value::given(kind, &body)?;
@@ -169,9 +171,11 @@ pub async fn generate(call: Arc<Call>) -> Outcome {
         return regenerate_at(&call, &path, value::metadata(&body)?).await;
     }
     body.only(&GENERATE)?;
-    let kind = body.text("type")?.as_deref().and_then(value::kind).ok_or_else(|| {
-        Failure::bad("type must be password, user, certificate, ssh or rsa")
-    })?;
+    let kind = body
+        .text("type")?
+        .as_deref()
+        .and_then(value::kind)
+        .ok_or_else(|| Failure::bad("type must be password, user, certificate, ssh or rsa"))?;
     let mode = generation::mode(&body)?;
     let path = name::path(&body.text("name")?.unwrap_or_default())?;
     let metadata = value::metadata(&body)?;

@@ -218,9 +218,11 @@ impl ByPath {
             let waiting = match wanted {
                 Wanted::None => None,
                 Wanted::Newest => all.first(),
-                Wanted::Version(id) => Some(all.iter().find(|version| version.id() == id).ok_or_else(|| {
-                    Error::invalid("version", "is not there or belongs to another certificate")
-                })?),
+                Wanted::Version(id) => Some(
+                    all.iter()
+                        .find(|version| version.id() == id)
+                        .ok_or_else(|| Error::invalid("version", "is not there or belongs to another certificate"))?,
+                ),
             };
             let waiting = waiting.map(Version::id);
             let planned = self.records.plan(actor, &*entry, |_| arranged(&entry, &all, waiting));
@@ -346,9 +348,10 @@ fn arranged(entry: &Known, all: &[Version], waiting: Option<VersionId>) -> Crede
         (None, Some(only)) => counting(&entry.body, content(only), &entry.stamp, Active::None),
         (None, None) => entry.body.clone(),
     };
-    let transitional = all.iter().find(is_waiting).map(|version| {
-        Box::new(lineage::Version { id: version.id(), at: version.at(), content: content(version) })
-    });
+    let transitional = all
+        .iter()
+        .find(is_waiting)
+        .map(|version| Box::new(lineage::Version { id: version.id(), at: version.at(), content: content(version) }));
     body.lineage.get_or_insert_default().transitional = transitional;
     body
 }

@@ -78,7 +78,8 @@ impl Slot {
     fn require_kind(&self, kind: Kind) -> Result<()> {
         match self.kind().filter(|known| *known != kind) {
             Some(known) => {
-                let why = format!("is {}, but {} is a {} already: delete it first", kind.name(), self.path, known.name());
+                let why =
+                    format!("is {}, but {} is a {} already: delete it first", kind.name(), self.path, known.name());
                 Err(Error::invalid("type", why))
             }
             None => Ok(()),

@@ -71,7 +71,8 @@ fn characters(fields: Option<&Fields<'_>>, others: &[&str]) -> Result<Characters
 /// The name may stand in `value`, where it counts first, or in the parameters.
 fn user(parameters: Option<&Fields<'_>>, body: &Fields<'_>) -> Result<Generate, Failure> {
     let characters = characters(parameters, &["username"])?;
-    let named = |fields: Option<&Fields<'_>>| Ok::<_, Failure>(fields.map(|it| it.text("username")).transpose()?.flatten());
+    let named =
+        |fields: Option<&Fields<'_>>| Ok::<_, Failure>(fields.map(|it| it.text("username")).transpose()?.flatten());
     let value = body.inside("value")?;
     value.as_ref().map_or(Ok(()), |value| value.only(&["username"]))?;
     let username = named(value.as_ref())?.or(named(parameters)?).filter(|name| !name.is_empty());

@@ -63,7 +63,11 @@ fn shape(version: &Version, shown: &Shown, authorities: Authorities) -> Json {
         }
         Kind::Certificate => {
             let key = if version.shows_key() { field("private_key") } else { Json::Null };
-            Json::object([("ca", ca(version, authorities)), ("certificate", field("certificate")), ("private_key", key)])
+            Json::object([
+                ("ca", ca(version, authorities)),
+                ("certificate", field("certificate")),
+                ("private_key", key),
+            ])
         }
     }
 }
