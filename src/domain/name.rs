@@ -71,6 +71,11 @@ impl VersionId {
 }
 
 impl RecordId {
+    /// Hyphenated, whatever the case of its letters.
+    pub fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+    }
+
     /// Reads exactly the form that [`RecordId::hex`] writes; any other spelling of a UUID is not an id.
     pub fn parse_hex(text: &str) -> Option<Self> {
         let plain = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));

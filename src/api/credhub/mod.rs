@@ -1,8 +1,10 @@
 //! CredHub's API as its clients know it (docs/dialects/credhub.md has the differences).
 
 mod about;
+mod certificates;
 mod data;
 mod error;
+mod interpolation;
 pub mod settings;
 mod wire;
 
@@ -46,6 +48,22 @@ static ROUTES: &[Route<Credhub>] = &[
     known(Method::DELETE, "/api/v1/data", Delete, CREDENTIAL, |call| run(call, data::delete)),
     known(Method::GET, "/api/v1/data/{id}", Get, CREDENTIAL, |call| run(call, data::by_id)),
     known(Method::POST, "/api/v1/regenerate", Update, CREDENTIAL, |call| run(call, data::regenerate)),
+    known(Method::POST, "/api/v1/bulk-regenerate", Update, CREDENTIAL, |call| run(call, certificates::bulk_regenerate)),
+    known(Method::POST, "/api/v1/interpolate", Get, CREDENTIAL, |call| run(call, interpolation::interpolate)),
+    known(Method::GET, "/api/v1/certificates", Get, CREDENTIAL, |call| run(call, certificates::list)),
+    known(Method::POST, "/api/v1/certificates/{id}/regenerate", Update, CREDENTIAL, |call| {
+        run(call, certificates::regenerate)
+    }),
+    known(Method::PUT, "/api/v1/certificates/{id}/update_transitional_version", Update, CREDENTIAL, |call| {
+        run(call, certificates::update_transitional_version)
+    }),
+    known(Method::GET, "/api/v1/certificates/{id}/versions", Get, CREDENTIAL, |call| run(call, certificates::versions)),
+    known(Method::POST, "/api/v1/certificates/{id}/versions", Update, CREDENTIAL, |call| {
+        run(call, certificates::add_version)
+    }),
+    known(Method::DELETE, "/api/v1/certificates/{id}/versions/{version}", Delete, CREDENTIAL, |call| {
+        run(call, certificates::delete_version)
+    }),
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),

@@ -50,9 +50,13 @@ impl ByPath {
 
     /// What makes a certificate like the newest one here.
     pub fn certificate_again(&self, slot: &Slot) -> Result<Generate> {
-        let live = slot.live().map(|entry| Arc::new(entry.clone()));
-        let newest = live.as_ref().and_then(|entry| Version::of(entry).max_by_key(Version::at));
-        self.again(&newest.ok_or_else(|| Error::not_found(format!("credential {}", slot.path())))?)
+        let live = slot.live().ok_or_else(|| Error::not_found(format!("credential {}", slot.path())))?;
+        self.newest_again(&Arc::new(live.clone()))
+    }
+
+    pub(super) fn newest_again(&self, entry: &Known) -> Result<Generate> {
+        let newest = Version::of(entry).max_by_key(Version::at);
+        self.again(&newest.ok_or_else(|| Error::not_found(format!("credential {}", entry.head.name)))?)
     }
 
     /// What makes a certificate like the one that counts, or if none does, like the one that waits.
@@ -140,7 +144,7 @@ impl ByPath {
         Err(stale(id))
     }
 
-    async fn content(
+    pub(super) async fn content(
         &self,
         head: &Head,
         wish: &Generate,
@@ -367,7 +371,7 @@ fn content(version: &Version) -> Content {
 }
 
 /// The record with this content as what counts.
-fn counting(body: &Credential, content: Content, stamp: &Stamp, active: Active) -> Credential {
+pub(super) fn counting(body: &Credential, content: Content, stamp: &Stamp, active: Active) -> Credential {
     let Content { material, generated, not_after, metadata, signed } = content;
     let lineage = body.lineage.as_deref().cloned().unwrap_or_default();
     let rotated_at = if material == body.material { body.rotated_at } else { stamp.at };

@@ -1,10 +1,13 @@
 //! Which credentials there are, by how their names begin, what is in them, or when their certificates end. Only names that
 //! the caller may read are looked at.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::app::body::expiry_key;
-use crate::app::by_path::{ByPath, Version};
+use crate::app::by_path::{ByPath, Known, Version};
 use crate::app::ports::{AliasKind, Key, Names};
 use crate::domain::Result;
 use crate::domain::actor::Actor;
@@ -23,13 +26,22 @@ pub struct Found {
     pub not_after: Option<Timestamp>,
 }
 
+/// A certificate among the others.
+pub struct Certificate {
+    pub entry: Known,
+    pub versions: Vec<Version>,
+    /// `None`: not known.
+    pub signed_by: Option<String>,
+    pub signs: Vec<String>,
+}
+
 impl ByPath {
     /// Those with such names, the newest first. What has only a transitional version is left out.
     pub async fn find(&self, actor: &Actor, names: Names<'_>) -> Result<Vec<Found>> {
         self.require_list(actor).await?;
         let mut found = Vec::new();
         let see = |entry: Entry<Credential>| {
-            let entry = std::sync::Arc::new(entry);
+            let entry = Arc::new(entry);
             if entry.head.origin != Origin::Own
                 && let Some(active) = Version::active(&entry)
             {
@@ -54,13 +66,56 @@ impl ByPath {
             entry.head.origin != Origin::Own && name.starts_with(&prefix) && name.contains(&part)
         };
         let newest = |entry: Entry<Credential>| {
-            let newest = Version::of(&std::sync::Arc::new(entry)).max_by_key(Version::at)?;
+            let newest = Version::of(&Arc::new(entry)).max_by_key(Version::at)?;
             Some(Found { name: newest.name().to_owned(), at: newest.at(), not_after: newest.not_after() })
         };
         let mut found: Vec<Found> = entries.into_iter().filter(is_meant).filter_map(newest).collect();
         found.sort_by(|one, other| one.not_after.cmp(&other.not_after).then_with(|| one.name.cmp(&other.name)));
         self.records.audit.list(actor, Class::Credential).await?;
         Ok(found)
+    }
+
+    /// Certificates, in the order of their names, each with its versions, the newest first, and what it has signed.
+    pub async fn certificates(&self, actor: &Actor) -> Result<Vec<Certificate>> {
+        self.require_list(actor).await?;
+        // Whatever has an end is a certificate.
+        let all = self.records.find::<Credential>(Key::AliasesUpTo(AliasKind::Expiry, "~")).await?;
+        let mut all: Vec<_> = all.into_iter().filter(|entry| entry.head.origin != Origin::Own).map(Arc::new).collect();
+        all.sort_by_cached_key(|entry| entry.head.name.to_ascii_lowercase());
+        let mut children: HashMap<String, Vec<String>> = HashMap::new();
+        for entry in &all {
+            for signer in entry.body.lineage.iter().flat_map(|lineage| lineage.signers()) {
+                if !signer.as_str().eq_ignore_ascii_case(&entry.head.name) {
+                    let known = children.entry(signer.as_str().to_ascii_lowercase()).or_default();
+                    known.push(entry.head.name.clone());
+                }
+            }
+        }
+        let mut found = Vec::with_capacity(all.len());
+        for entry in all {
+            let signs = children.remove(&entry.head.name.to_ascii_lowercase()).unwrap_or_default();
+            let versions = self.all_versions(&entry, None).await?;
+            found.push(Certificate { signed_by: self.signed_by(&versions), versions, signs, entry });
+        }
+        self.records.audit.list(actor, Class::Credential).await?;
+        Ok(found)
+    }
+
+    pub async fn certificate_named(&self, actor: &Actor, name: &str) -> Result<Certificate> {
+        let entry = self.named_certificate(actor, name).await?;
+        let versions = self.all_versions(&entry, None).await?;
+        let signs = self.children(&entry.head.name).await?.iter().map(|child| child.head.name.clone()).collect();
+        self.record(actor, Action::Get, &entry, Vec::new()).await?;
+        Ok(Certificate { signed_by: self.signed_by(&versions), versions, signs, entry })
+    }
+
+    /// Its own name, where the newest version has signed itself.
+    fn signed_by(&self, versions: &[Version]) -> Option<String> {
+        let newest = versions.first()?;
+        match self.facts(newest).is_self_signed {
+            true => Some(newest.name().to_owned()),
+            false => newest.signed()?.by.as_ref().map(|path| path.as_str().to_owned()),
+        }
     }
 
     async fn require_list(&self, actor: &Actor) -> Result<()> {

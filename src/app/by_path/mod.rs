@@ -1,6 +1,7 @@
 //! Credentials by their paths and in their versions, as CredHub's callers know them: what a path stands for, who may do
 //! what with it, and reading it. Writing is `write`, certificates in rotation are `certificates`, lists are `find`.
 
+mod bulk;
 mod certificates;
 mod find;
 mod shown;
@@ -25,7 +26,7 @@ use crate::domain::record::{Class, Entry, Head, Origin};
 use crate::domain::{Error, Result};
 
 pub use certificates::{Anew, Wanted};
-pub use find::Found;
+pub use find::{Certificate, Found};
 pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
 pub use version::Version;

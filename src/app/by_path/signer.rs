@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::app::by_path::{ByPath, Known, Version};
+use crate::app::ports::Key;
 use crate::domain::actor::Actor;
 use crate::domain::authority::Unfit;
-use crate::domain::credential::lineage::Signed;
+use crate::domain::credential::lineage::{Content, Signed};
 use crate::domain::credential::{Credential, Kind};
 use crate::domain::name::Path;
 use crate::domain::permission::Action;
-use crate::domain::record::Entry;
+use crate::domain::record::{Entry, Origin};
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
@@ -59,6 +60,20 @@ impl Signer {
     }
 }
 
+impl Signer {
+    /// One whose next version was made and is not written yet.
+    pub(super) fn made(entry: &Known, content: &Content) -> Result<Self> {
+        let body = Credential { material: content.material.clone(), ..entry.body.clone() };
+        let waiting = entry.body.lineage.as_deref().and_then(|lineage| lineage.transitional.as_deref());
+        let trusted = waiting.and_then(|version| version.content.material.get("certificate"));
+        Ok(Self {
+            entry: Arc::new(Entry { head: entry.head.clone(), stamp: entry.stamp.clone(), body }),
+            path: Path::parse(&entry.head.name)?,
+            trusted: trusted.map(|pem| pem.expose().to_owned()),
+        })
+    }
+}
+
 impl ByPath {
     /// The authority at this path, for a caller who may read it. One that is not there and one that may not be read give
     /// the same answer.
@@ -72,5 +87,13 @@ impl ByPath {
             return Err(Unfit::OtherType.into());
         }
         Signer::of(&entry, false)
+    }
+
+    /// The same for one that has signed before, so that it is not asked whether the caller may read it.
+    pub async fn signer_again(&self, path: &Path, may_wait: bool) -> Result<Signer> {
+        let found = self.records.known::<Credential>(Key::Names(&[path.as_str()])).await?.pop();
+        let entry = found.filter(|entry| entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own);
+        let entry = entry.ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
+        Signer::of(&entry, may_wait)
     }
 }

@@ -50,6 +50,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Of a value that stands somewhere inside; `None` where it is no object.
+    pub fn inner(raw: &'a RawValue) -> Option<Self> {
+        Self::read(raw.get().as_bytes(), StatusCode::BAD_REQUEST).ok()
+    }
+
+    pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.members.iter().map(|(name, raw)| (name.as_ref(), *raw))
+    }
+
     pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
         match self.members.iter().find(|(name, _)| !known.contains(&name.as_ref())) {
             Some((name, _)) => {
@@ -68,10 +77,6 @@ impl<'a> Fields<'a> {
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
         let found = self.members.iter().rev().find(|(known, _)| known == name).map(|(_, raw)| *raw)?;
         (found.get() != "null").then_some(found)
-    }
-
-    pub fn has(&self, name: &str) -> bool {
-        self.members.iter().any(|(known, _)| known == name)
     }
 
     fn json(&self, name: &str) -> Result<Option<Json>, Failure> {

@@ -1,5 +1,6 @@
 //! CredHub's JSON, exactly: from bodies to what is asked for, and from versions to objects.
 
+pub mod certificate;
 pub mod fields;
 pub mod generation;
 pub mod name;

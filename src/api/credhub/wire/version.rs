@@ -89,6 +89,11 @@ fn pairs(material: &Material) -> Json {
     Json::object(material.fields().iter().map(|field| (field.name.clone(), scalar(field.form, &field.value))))
 }
 
+/// The same as text.
+pub fn pairs_text(material: &Material) -> SecretText {
+    SecretText::from(String::from_utf8_lossy(&pairs(material).bytes()).as_ref())
+}
+
 /// The signer's first: whoever takes one takes that one.
 fn ca(version: &Version, authorities: Authorities) -> Json {
     let own = version.material().get("ca");
