@@ -85,7 +85,7 @@ func (s *session) generate() {
 		return s.GenerateUser(s.at("user-without-a-name"), generate.User{}, credhub.Overwrite)
 	})
 	call(s, "generate rsa", func() (any, error) {
-		return s.GenerateRSA(s.at("rsa"), generate.RSA{KeyLength: 3072}, credhub.NoOverwrite)
+		return s.GenerateRSA(s.at("rsa"), generate.RSA{KeyLength: 2048}, credhub.NoOverwrite)
 	})
 	call(s, "generate rsa of an odd length", func() (any, error) {
 		return s.GenerateRSA(s.at("odd-rsa"), generate.RSA{KeyLength: 1024}, credhub.NoOverwrite)

@@ -18,6 +18,7 @@ import org.springframework.credhub.support.ClientOptions;
 import org.springframework.credhub.support.CredentialDetails;
 import org.springframework.credhub.support.CredentialName;
 import org.springframework.credhub.support.SimpleCredentialName;
+import org.springframework.credhub.support.certificate.CertificateCredentialDetails;
 import org.springframework.credhub.support.utils.JsonUtils;
 import org.springframework.security.oauth2.client.AuthorizedClientServiceOAuth2AuthorizedClientManager;
 import org.springframework.security.oauth2.client.InMemoryOAuth2AuthorizedClientService;
@@ -135,6 +136,9 @@ public final class Calls {
             shown.put("type", one.getCredentialType().getValueType());
             shown.put("version_created_at", one.getVersionCreatedAt());
             shown.put("value", one.getValue());
+            if (one instanceof CertificateCredentialDetails certificate) {
+                shown.put("transitional", certificate.isTransitional());
+            }
             return shown;
         }
         return result;

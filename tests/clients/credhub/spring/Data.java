@@ -84,7 +84,7 @@ final class Data {
         calls.call("generate a user", () -> credentials.generate(UserParametersRequest.builder().name(calls.at("user"))
             .username("bob").parameters(new PasswordParameters(12, false, false, false, false)).build()));
         calls.call("generate rsa", () -> credentials.generate(RsaParametersRequest.builder().name(calls.at("rsa"))
-            .parameters(new RsaParameters(KeyLength.LENGTH_3072)).build()));
+            .parameters(new RsaParameters(KeyLength.LENGTH_2048)).build()));
         calls.call("generate ssh", () -> credentials.generate(SshParametersRequest.builder().name(calls.at("ssh"))
             .parameters(new SshParameters(KeyLength.LENGTH_2048, "ann@example.com")).build()));
         calls.call("generate another type", () -> credentials.generate(SshParametersRequest.builder().name(calls.at("rsa"))

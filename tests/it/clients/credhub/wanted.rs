@@ -228,7 +228,7 @@ const WORDS: &[(&str, &str, &str, By)] = &[
     ("expired certificate", "get", "unknown certificate", Go),
     ("wrong secret", "get", "Bad credentials", Go),
     ("token", "set a name with a space", "name", Both),
-    ("token", "generate under what is not there", "CA", Both),
+    ("token", "generate under what is not there", "authority", Both),
 ];
 
 pub fn wrong(program: Program, outcomes: &Outcomes) -> Vec<String> {
