@@ -139,7 +139,7 @@ async fn gets_what_it_expects(program: Program) {
     let outcomes = server.outcomes(program).await;
     let mut wrong = wanted::wrong(program, &outcomes);
     wrong.extend(content::wrong(program, &outcomes));
-    //X assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), server.strongroom.log());
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), server.strongroom.log());
     for by in ["token", "certificate"] {
         certificates::judge(program, &outcomes, by);
     }
