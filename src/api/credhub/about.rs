@@ -9,6 +9,7 @@ use crate::api::credhub::error::{self, Failure};
 use crate::api::credhub::{Answer, Call, Credhub};
 use crate::api::json::Json;
 use crate::api::route;
+use crate::app::by_path::Usage;
 
 type Request = route::Request<Credhub>;
 
@@ -29,6 +30,13 @@ pub async fn health() -> Response {
 pub async fn version(call: Arc<Call>) -> Result<Answer, Failure> {
     call.app.record_session(&call.actor, "version").await?;
     Ok(Json::object([("version", Json::text(VERSION))]).into())
+}
+
+/// Versions by the key that they are sealed under.
+pub async fn key_usage(call: Arc<Call>) -> Result<Answer, Failure> {
+    let Usage { active, inactive, unknown } = call.app.by_path.usage(&call.actor).await?;
+    let counts = [("active_key", active), ("inactive_keys", inactive), ("unknown_keys", unknown)];
+    Ok(Json::object(counts.map(|(name, count)| (name, Json::number(count)))).into())
 }
 
 pub async fn management(request: Request) -> Response {

@@ -20,7 +20,6 @@ use crate::domain::authority::credhub::{DAYS_MAX, key_length};
 use crate::domain::authority::{CertificateRequest, Issuer};
 use crate::domain::credential::Generate;
 use crate::domain::name::{Path, RecordId, VersionId};
-use crate::domain::permission::Action;
 
 type Outcome = Result<Answer, Failure>;
 
@@ -70,7 +69,7 @@ pub async fn regenerate(call: Arc<Call>) -> Outcome {
     };
     let metadata = value::metadata(&body)?;
     let (length, days) = (body.integer("key_length")?, body.integer("duration")?);
-    let entry = call.app.by_path.require_certificate(&call.actor, Action::Update, id).await?;
+    let entry = call.app.by_path.writable_certificate(&call.actor, id).await?;
     let mut wish = call.app.by_path.active_again(&entry)?;
     if let Generate::Certificate(request) = &mut wish {
         override_request(request, length, days)?;
@@ -128,7 +127,7 @@ pub async fn add_version(call: Arc<Call>) -> Outcome {
     let missing = || Failure::bad("value must be given and not be empty");
     let given = value::certificate(&body.inside("value")?.ok_or_else(missing)?)?;
     let how = Anew { is_transitional: body.boolean("transitional")?.unwrap_or(false), by_waiting: false };
-    let entry = call.app.by_path.require_certificate(&call.actor, Action::Update, id).await?;
+    let entry = call.app.by_path.writable_certificate(&call.actor, id).await?;
     let path = Path::parse(&entry.head.name)?;
     let setting = certificate_setting(&call, &path, given, None).await?;
     let version = call.app.by_path.add_version(&call.actor, id, setting, how, is_concatenated(&call)).await?;

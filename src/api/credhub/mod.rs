@@ -66,6 +66,7 @@ static ROUTES: &[Route<Credhub>] = &[
     known(Method::DELETE, "/api/v1/certificates/{id}/versions/{version}", Delete, CREDENTIAL, |call| {
         run(call, certificates::delete_version)
     }),
+    known(Method::GET, "/api/v1/key-usage", Get, Resource::Session, |call| run(call, about::key_usage)),
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),

@@ -81,7 +81,7 @@ impl ByPath {
     }
 
     /// Certificates of whom the caller may read: all, or the one of this name.
-    pub async fn require_certificate(&self, actor: &Actor, action: Action, id: RecordId) -> Result<Known> {
+    async fn require_certificate(&self, actor: &Actor, action: Action, id: RecordId) -> Result<Known> {
         let missing = || Error::not_found(format!("certificate {id}"));
         let found = self.records.find_one::<Credential>(Key::Ids(&[id])).await?;
         let found = found.filter(|entry| entry.head.origin != Origin::Own).ok_or_else(missing)?;
@@ -173,7 +173,8 @@ impl ByPath {
         body
     }
 
-    pub(super) async fn writable_certificate(&self, actor: &Actor, id: RecordId) -> Result<Known> {
+    /// The caller may write it, and no resource does.
+    pub async fn writable_certificate(&self, actor: &Actor, id: RecordId) -> Result<Known> {
         let entry = self.require_certificate(actor, Action::Update, id).await?;
         entry.head.require_writer(&Origin::Rest)?;
         Ok(entry)
