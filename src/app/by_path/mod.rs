@@ -26,7 +26,7 @@ use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
 use crate::domain::{Error, Result};
 
-pub use certificates::{Anew, Wanted};
+pub use certificates::{Order, Standing, Wanted};
 pub use find::{Certificate, Found};
 pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
