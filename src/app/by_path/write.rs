@@ -128,7 +128,9 @@ impl ByPath {
         for _ in 0..TRIES {
             slot.require_kind(wish.kind())?;
             if let Some(version) = self.kept(&slot, mode, &wish, signer.as_ref())? {
+                // Who may write, and not read, learns nothing of what is there.
                 let entry = version.entry().clone();
+                self.access.require(actor, Action::Get, &target(&entry.head)).await?;
                 self.record(actor, Action::Get, &entry, Vec::new()).await?;
                 return Ok(Made { version, is_new: false });
             }
