@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use warp::http::StatusCode;
+use warp::http::{StatusCode, header};
 use warp::reply::Response;
 
 use crate::api::credhub::error::{self, Failure};
-use crate::api::credhub::{Answer, Call, Credhub};
+use crate::api::credhub::wire::fields::Fields;
+use crate::api::credhub::{Answer, Call, Request};
 use crate::api::json::Json;
-use crate::api::route;
-
-type Request = route::Request<Credhub>;
 
 /// The version whose behaviour this is: clients switch features on by it.
 const VERSION: &str = "2.15.20";
@@ -45,23 +43,20 @@ pub async fn manage(request: Request) -> Response {
             tracing::info!(read_only = on, "CredHub's API was told whether to write");
             mode(&request)
         }
-        Err((status, words)) => error::told(status, &words),
+        Err(Failure::Told(status, words)) => error::told(status, &words),
+        Err(Failure::Error(error)) => error::told(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-fn wanted(request: &Request) -> Result<bool, (StatusCode, String)> {
-    let bad = |words: &str| (StatusCode::BAD_REQUEST, words.to_owned());
-    let Ok(Json::Object(members)) = Json::parse(&request.body) else {
-        return Err(bad("the body must be a JSON object"));
-    };
-    if let Some((name, _)) = members.iter().find(|(name, _)| name != "read_only_mode") {
-        return Err((StatusCode::UNPROCESSABLE_ENTITY, format!("{name} is not a parameter of this operation")));
+/// The body must be called JSON here above all: nobody has to say who calls, and a page in a browser on this host can send
+/// any other sort, or none, without being asked.
+fn wanted(request: &Request) -> Result<bool, Failure> {
+    if !request.headers.contains_key(header::CONTENT_TYPE) {
+        return Err(Failure::bad("the Content-Type must be application/json"));
     }
-    let on = members.last().and_then(|(_, value)| match value.as_text().map(|text| text.expose()) {
-        Some(text) => text.parse().ok(),
-        None => value.as_bool(),
-    });
-    on.ok_or_else(|| bad("read_only_mode must be true or false"))
+    let body = Fields::of(request, StatusCode::UNPROCESSABLE_ENTITY)?;
+    body.only(&["read_only_mode"])?;
+    body.boolean("read_only_mode")?.ok_or_else(|| Failure::bad("read_only_mode must be true or false"))
 }
 
 fn mode(request: &Request) -> Response {

@@ -17,7 +17,7 @@ use warp::reply::Response;
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::settings::Settings;
 use crate::api::json::Json;
-use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
+use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Route};
 use crate::domain::permission::Action::{self, Create, Delete, Get, Update};
 use crate::domain::permission::Resource;
 use crate::domain::record::Class;
@@ -29,6 +29,7 @@ pub struct Credhub {
 }
 
 type Call = route::Call<Credhub>;
+type Request = route::Request<Credhub>;
 
 /// What an operation answers: a status with JSON, or with nothing.
 struct Answer(StatusCode, Option<Json>);
@@ -74,7 +75,7 @@ static ROUTES: &[Route<Credhub>] = &[
 const fn open(
     method: Method,
     template: &'static str,
-    run: fn(Request<Credhub>) -> BoxFuture<'static, Response>,
+    run: fn(Request) -> BoxFuture<'static, Response>,
 ) -> Route<Credhub> {
     Route { method, template, handler: Handler::Open(run) }
 }
