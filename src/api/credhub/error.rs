@@ -13,7 +13,7 @@ use crate::domain::Error;
 use crate::domain::permission::Action;
 use crate::server::body::wiped;
 
-const HEADERS: [(&str, &str); 6] = [
+pub const HEADERS: [(&str, &str); 6] = [
     ("content-type", "application/json"),
     ("cache-control", "no-cache, no-store, max-age=0, must-revalidate"),
     ("pragma", "no-cache"),

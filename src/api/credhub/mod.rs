@@ -5,6 +5,7 @@ mod certificates;
 mod data;
 mod error;
 mod interpolation;
+mod schema;
 pub mod settings;
 mod wire;
 
@@ -65,6 +66,7 @@ static ROUTES: &[Route<Credhub>] = &[
     known(Method::DELETE, "/api/v1/certificates/{id}/versions/{version}", Delete, CREDENTIAL, |call| {
         run(call, certificates::delete_version)
     }),
+    open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
