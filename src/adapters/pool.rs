@@ -12,9 +12,9 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::domain::{Error, Result};
 
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// A thread of this niceness has a tenth of a core where others want it, and all of it where nobody does: answers do not
-/// wait for keys, even on a single core, and keys are made all the same.
-const NICENESS: i32 = 10;
+/// Beside a busy thread, one of this niceness has a quarter of a core, and all of it where nobody else wants it: on a single
+/// core too answers do not wait for keys, and keys do not wait for ever.
+const NICENESS: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -26,7 +26,7 @@ use crate::server::Peer;
 use crate::server::body::{self, Unread};
 use crate::server::csrf;
 use crate::server::header_login::HeaderLogin;
-use crate::server::identity::{Refused, identify};
+use crate::server::identity::{Refused, Why, identify};
 use crate::server::metrics::{HttpMetrics, Labels};
 
 /// One operation.
@@ -108,7 +108,9 @@ pub enum Refusal {
     NotPresented,
     /// A write that another site may have made the caller's browser send.
     Forged,
-    Failed,
+    Failed(Why),
+    /// A known caller whose token lacks a scope that everything here needs.
+    Unscoped,
     TooLarge,
     Broken,
     Error(Error),
@@ -277,7 +279,8 @@ async fn run<D: Dialect>(
     let actor = match identify(&request.app, &request.headers, request.peer.as_ref(), login).await {
         Ok(actor) => actor,
         Err(Refused::NotPresented) => return Err(not_presented(&request, asks).await),
-        Err(Refused::Failed) => return Err(Refusal::Failed),
+        Err(Refused::Failed(why)) => return Err(Refusal::Failed(why)),
+        Err(Refused::Unscoped(actor)) => return Err(denied(&request, &actor, asks, Refusal::Unscoped).await),
         Err(Refused::Unknown(error)) => return Err(Refusal::Error(error)),
     };
     let cookie = cookie(&request, &actor).map_err(Refusal::Error)?;
@@ -321,10 +324,15 @@ async fn forged<D>(request: &Request<D>, actor: &Actor, asks: Asks) -> Option<Re
     if !writes || !csrf::is_exposed(actor) || csrf::is_intended(&request.app, &request.headers, actor) {
         return None;
     }
+    Some(denied(request, actor, asks, Refusal::Forged).await)
+}
+
+/// A known caller may not do this now, whatever its rights are.
+async fn denied<D>(request: &Request<D>, actor: &Actor, asks: Asks, refusal: Refusal) -> Refusal {
     let name = request.parameters.first().map_or("", |(_, value)| value.as_str());
     match request.app.record_denied(actor, asks.action, asks.resource, name).await {
-        Ok(()) => Some(Refusal::Forged),
-        Err(error) => Some(Refusal::Error(error)),
+        Ok(()) => refusal,
+        Err(error) => Refusal::Error(error),
     }
 }
 

@@ -1,8 +1,10 @@
-//! The gate: asks the domain, and Kubernetes where the domain says so, and records every denial.
+//! The gate: asks the domain, and Kubernetes or the stored permissions where the domain says so, and records every
+//! denial.
 
 use std::sync::Arc;
 
 use crate::app::audit::Audit;
+use crate::app::permissions::Grantees;
 use crate::app::ports::Review;
 use crate::domain::actor::Actor;
 use crate::domain::permission::{self, Acl, Action, Decision, Target};
@@ -12,13 +14,14 @@ use crate::domain::{Error, Result};
 pub struct Access {
     review: Option<Arc<dyn Review>>,
     acl: Arc<Acl>,
+    grantees: Arc<Grantees>,
     audit: Audit,
 }
 
 impl Access {
     /// Without a reviewer, delegated actors may do nothing.
-    pub fn new(review: Option<Arc<dyn Review>>, acl: Acl, audit: Audit) -> Self {
-        Self { review, acl: Arc::new(acl), audit }
+    pub fn new(review: Option<Arc<dyn Review>>, acl: Acl, grantees: Arc<Grantees>, audit: Audit) -> Self {
+        Self { review, acl: Arc::new(acl), grantees, audit }
     }
 
     /// Leaves no record: for permissions that only shape an answer.
@@ -27,6 +30,9 @@ impl Access {
             (Decision::Allow, _) => Ok(true),
             (Decision::Forbid, _) | (Decision::Ask, None) => Ok(false),
             (Decision::Ask, Some(review)) => review.allows(actor, action, target).await,
+            (Decision::IfGranted(operation), _) => {
+                Ok(self.grantees.of(&actor.id).await?.allows(operation, target.name))
+            }
         }
     }
 

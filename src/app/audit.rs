@@ -13,7 +13,7 @@ use crate::app::ports::{Clock, Journal};
 use crate::domain::Result;
 use crate::domain::actor::{Actor, Scheme};
 use crate::domain::name::Revision;
-use crate::domain::permission::{Action, Resource, Target};
+use crate::domain::permission::{Action, Operations, Resource, Target};
 use crate::domain::record::{Class, Entry, Head, Owner, Stamp};
 
 /// One record: a JSON object on one line.
@@ -100,7 +100,16 @@ pub struct Event<'a> {
     /// Other records whose values were read with this one, as name and revision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub with: Vec<(&'a str, Revision)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Grant<'a>>,
     pub outcome: Outcome,
+}
+
+/// What a permission allows to whom.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Grant<'a> {
+    pub actor: &'a str,
+    pub operations: Operations,
 }
 
 impl<'a> Event<'a> {
@@ -123,6 +132,7 @@ impl<'a> Event<'a> {
             id: None,
             revision: None,
             with: Vec::new(),
+            grant: None,
             outcome: Outcome::Denied,
         }
     }

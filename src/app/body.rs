@@ -50,10 +50,8 @@ pub trait Body: Sized + Send + Sync + 'static {
 
 /// What is found by its path, though it need not exist: whoever names it links to this.
 pub fn link_to_path(path: &Path) -> RecordId {
-    let hash = sha256(&[b"strongroom path ", path.as_str().to_ascii_lowercase().as_bytes()].concat());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    RecordId::from_bytes(bytes)
+    let text = path.as_str().to_ascii_lowercase();
+    RecordId::derived(&sha256(&[b"strongroom path ", text.as_bytes()].concat()))
 }
 
 /// Texts of one length that are in the order of their times, for all times that a certificate can name.

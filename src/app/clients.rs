@@ -19,6 +19,8 @@ use crate::domain::{Conflict, Error, Result, client};
 /// Letters and digits: 238 bits, and safe in every shell and header.
 const PASSWORD: Characters = Characters { length: 40, lower: true, upper: true, digits: true, special: false };
 const NAME_LIMIT: usize = 64;
+/// Of a certificate in PEM.
+const END: &str = "-----END CERTIFICATE-----";
 /// A certificate is replaced when this part of its life is over.
 const RENEW_AFTER: (i32, i32) = (2, 3);
 
@@ -45,6 +47,22 @@ impl Clients {
         };
         self.records.create(&Actor::operator(), self.records.new_id(), new, body).await?;
         Ok(password)
+    }
+
+    /// The authorities above all certificates that were issued to clients, in PEM, each once.
+    pub async fn above(&self) -> Result<String> {
+        let mut above: Vec<String> = Vec::new();
+        for client in self.records.list_all::<Client>().await? {
+            let Proof::X509(issued) = &client.body.proof else { continue };
+            let part = |name| issued.material.get(name).map(SecretText::expose).unwrap_or_default();
+            let intermediates = part("certificate").split_inclusive(END).skip(1);
+            for certificate in intermediates.chain(part("ca").split_inclusive(END)).map(str::trim) {
+                if !certificate.is_empty() && above.iter().all(|known| known != certificate) {
+                    above.push(certificate.to_owned());
+                }
+            }
+        }
+        Ok(above.join("\n"))
     }
 
     // For resources.

@@ -27,6 +27,7 @@ pub mod making;
 pub mod opened;
 pub mod own;
 pub mod password;
+pub mod permissions;
 pub mod ports;
 pub mod records;
 pub mod rekey;
@@ -59,7 +60,8 @@ use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
 use crate::app::making::Making;
 use crate::app::own::OwnCertificates;
-use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Journal, Keymaker, Review, Store};
+use crate::app::permissions::{Grantees, Permissions};
+use crate::app::ports::{Clock, Fence, GrantKeeper, Identify, Issuers, Journal, Keymaker, Review, Store};
 use crate::app::records::{Changed, Records};
 use crate::app::roles::Roles;
 use crate::app::services::{Mapping, Services};
@@ -70,7 +72,8 @@ use crate::domain::client::resource_username;
 use crate::domain::credential::{Characters, generate};
 use crate::domain::entropy::Entropy;
 use crate::domain::name::{Path, Revision, Tenant};
-use crate::domain::permission::{Action, Resource, Target};
+use crate::domain::oidc::Verdict;
+use crate::domain::permission::{Action, Grants as GrantRules, Resource, Target};
 use crate::domain::record::{Class, Owner};
 use crate::domain::rules::Rules;
 use crate::domain::secret::SecretText;
@@ -87,6 +90,8 @@ pub struct Parts {
     /// Kubernetes, where there is one.
     pub review: Option<Arc<dyn Review>>,
     pub identify: Option<Arc<dyn Identify>>,
+    /// Issuers of tokens that are believed.
+    pub issuers: Option<Arc<dyn Issuers>>,
     /// Where callers may show tokens of a key service.
     pub kmsauth: Option<Kmsauth>,
     pub rolls: Rolls,
@@ -115,9 +120,11 @@ pub struct App {
     pub certificates: Certificates,
     pub own: OwnCertificates,
     pub tokens: Tokens,
+    pub permissions: Permissions,
     access: Access,
     records: Arc<Records>,
     identify: Option<Arc<dyn Identify>>,
+    issuers: Option<Arc<dyn Issuers>>,
     kmsauth: Option<Kmsauth>,
 }
 
@@ -125,7 +132,10 @@ impl App {
     pub fn new(parts: Parts) -> Self {
         let csrf = Csrf { keyring: parts.keyring.clone(), clock: parts.clock.clone() };
         let records = Arc::new(Records::new(parts.store, parts.keyring, parts.journal, parts.clock, parts.entropy));
-        let access = Access::new(parts.review, parts.rules.acl, records.audit.clone());
+        let GrantRules { are_enforced, seeds } = parts.rules.grants;
+        let grantees = Arc::new(Grantees::new(records.clone(), are_enforced));
+        let access = Access::new(parts.review, parts.rules.acl, grantees.clone(), records.audit.clone());
+        let permissions = Permissions { records: records.clone(), access: access.clone(), grantees, seeds };
         let making = Making { records: records.clone(), keymaker: parts.keymaker };
         let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
         let services = Services { records: records.clone(), access: access.clone(), mapping: mapping.clone() };
@@ -163,9 +173,11 @@ impl App {
             clients: Clients { records: records.clone(), making: making.clone() },
             tokens: Tokens::new(access.clone(), records.clone(), making.keymaker.clone(), parts.rules.tokens),
             own: OwnCertificates { making },
+            permissions,
             access,
             records,
             identify: parts.identify,
+            issuers: parts.issuers,
             kmsauth: parts.kmsauth,
         }
     }
@@ -250,11 +262,19 @@ impl App {
         self.records.entropy.version_id(self.records.now()).hex()
     }
 
-    pub async fn authenticate_token(&self, token: &SecretText) -> Result<Option<Actor>> {
-        match &self.identify {
-            Some(identify) => identify.identify(token).await,
-            None => Ok(None),
+    /// Who a bearer token is: of an issuer that is believed, or of the cluster's for whatever those did not make.
+    pub async fn judge_token(&self, token: &SecretText) -> Result<(Scheme, Verdict)> {
+        if let Some(issuers) = &self.issuers {
+            let verdict = issuers.judge(token).await?;
+            if verdict != Verdict::Foreign {
+                return Ok((Scheme::Oidc, verdict));
+            }
         }
+        let known = match &self.identify {
+            Some(identify) => identify.identify(token).await?,
+            None => None,
+        };
+        Ok((Scheme::ServiceAccount, known.map_or(Verdict::Refused, Verdict::Known)))
     }
 
     /// Whether tokens of a key service are asked for at all.
@@ -308,6 +328,6 @@ fn record_name(class: Class, owner: &Owner) -> Option<String> {
         Class::Credential => Some(Path::kubernetes(&owner.namespace, &owner.name).as_str().to_owned()),
         Class::Service => Some(resource_id(&owner.namespace, &owner.name)),
         Class::Client => Some(resource_username(&owner.namespace, &owner.name)),
-        Class::BlindCredential => None,
+        Class::BlindCredential | Class::Permission => None,
     }
 }

@@ -9,6 +9,7 @@ use crate::domain::blind::BlindCredential;
 use crate::domain::client::Client;
 use crate::domain::credential::Credential;
 use crate::domain::name::{RecordId, Revision};
+use crate::domain::permission::Permission;
 use crate::domain::record::Class;
 use crate::domain::service::Service;
 use crate::domain::{Error, Result};
@@ -126,6 +127,7 @@ pub(super) fn indexed(class: Class, id: RecordId, plain: &[u8]) -> Result<(Vec<A
         Class::Service => of::<Service>(id, plain),
         Class::Client => of::<Client>(id, plain),
         Class::BlindCredential => of::<BlindCredential>(id, plain),
+        Class::Permission => of::<Permission>(id, plain),
     }
 }
 

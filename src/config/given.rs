@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Deserializer};
 
 use super::confidant::Confidant;
+use super::credhub::Credhub;
 use crate::domain::secret::SecretText;
 
 /// What was given, on the command line, in the environment or in the file. Nothing is required.
@@ -131,6 +132,10 @@ pub struct Given {
     /// The part of the file for Confidant's API
     #[arg(skip)]
     pub confidant: Option<Confidant>,
+
+    /// The part of the file for CredHub's API
+    #[arg(skip)]
+    pub credhub: Option<Credhub>,
 
     /// Form of the log [default: text]
     #[arg(long, env = "STRONGROOM_LOG_FORMAT", value_name = "FORMAT")]

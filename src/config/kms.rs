@@ -63,7 +63,7 @@ pub(super) fn check_region(flag: &str, text: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Data keys and callers' tokens cross this connection in plain text.
+/// Data keys and callers' tokens cross such a connection in plain text, and an issuer's keys unsigned.
 pub(super) fn check_endpoint(flag: &str, text: &str) -> Result<(), Refused> {
     let uri: Option<http::Uri> = text.parse().ok();
     let host = uri.as_ref().and_then(http::Uri::host).map(|host| host.trim_matches(['[', ']']));
@@ -74,6 +74,6 @@ pub(super) fn check_endpoint(flag: &str, text: &str) -> Result<(), Refused> {
         (Some("https"), Some(_)) => Ok(()),
         (Some("http"), Some(_)) if is_loopback => Ok(()),
         (Some("http"), Some(_)) => refuse(format!("{flag}: {text:?} is not https, and not on loopback")),
-        _ => refuse(format!("{flag}: {text:?} is no address such as https://kms.eu-west-1.amazonaws.com")),
+        _ => refuse(format!("{flag}: {text:?} is no address such as https://host.example")),
     }
 }

@@ -3,6 +3,7 @@
 
 mod command;
 pub mod confidant;
+pub mod credhub;
 mod given;
 mod kms;
 mod rest;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::confidant::Confidant;
+use super::credhub::Credhub;
 use super::rest::names;
 use super::{Given, KmsKey, LeaderElection, LogFormat, Refused, RestTls, refuse};
 use crate::domain::authority::AlternativeName;
@@ -36,6 +37,7 @@ pub struct Settings {
     pub lease: Duration,
     pub retain_for: SignedDuration,
     pub confidant: Confidant,
+    pub credhub: Credhub,
     pub log_level: String,
     pub log_format: LogFormat,
 }
@@ -73,6 +75,7 @@ impl TryFrom<Given> for Settings {
             lease: lease(given.lease_duration.as_deref().unwrap_or("15s"))?,
             retain_for: retain_for(given.retain_for.as_deref().unwrap_or("720h"))?,
             confidant: confidant(given.confidant)?,
+            credhub: credhub(given.credhub, given.plain_http.unwrap_or(false))?,
             log_level: given.log_level.unwrap_or_else(|| "info".into()),
             log_format: given.log_format.unwrap_or(LogFormat::Text),
             data_dir,
@@ -85,6 +88,17 @@ fn confidant(given: Option<Confidant>) -> Result<Confidant, Refused> {
     let confidant = given.unwrap_or_default();
     confidant.check()?;
     Ok(confidant)
+}
+
+fn credhub(given: Option<Credhub>, is_plain: bool) -> Result<Credhub, Refused> {
+    let credhub = given.unwrap_or_default();
+    credhub.check()?;
+    if is_plain && credhub.auth.mutual_tls.is_some() {
+        return refuse(
+            "--plain-http and credhub.auth.mutualTls contradict each other: without TLS nobody shows a certificate",
+        );
+    }
+    Ok(credhub)
 }
 
 /// The API counts whole seconds.

@@ -24,7 +24,8 @@ impl Given {
         stronger!(
             data_dir database key_file audit_dir anchor_file kms_key kms_endpoint kms_region kms_outage_limit listen
             plain_http tls_cert tls_key tls_name webhook_listen webhook_name webhook_config admin_listen kube_context
-            token_audience leader_election lease_namespace lease_duration retain_for confidant log_level log_format
+            token_audience leader_election lease_namespace lease_duration retain_for confidant credhub log_level
+            log_format
         )
     }
 }

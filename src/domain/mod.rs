@@ -13,11 +13,13 @@ pub mod entropy;
 pub mod error;
 pub mod kmsauth;
 pub mod name;
+pub mod oidc;
 pub mod permission;
 pub mod record;
 pub mod rules;
 pub mod secret;
 pub mod service;
+pub mod subject;
 pub mod token;
 
 pub use error::{Conflict, Error, Result, Violation};

@@ -36,6 +36,11 @@ macro_rules! uuid_name {
                 self.0.as_bytes()
             }
 
+            /// Reads the form with hyphens, in either case, as RFC 9562 says; no other.
+            pub fn parse(text: &str) -> Option<Self> {
+                (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+            }
+
             /// 32 lowercase hexadecimal digits.
             pub fn hex(&self) -> String {
                 self.0.simple().to_string()
@@ -63,17 +68,12 @@ uuid_name!(
     StoreId
 );
 
-impl VersionId {
-    /// Hyphenated, whatever the case of its letters.
-    pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
-    }
-}
-
 impl RecordId {
-    /// Hyphenated, whatever the case of its letters.
-    pub fn parse(text: &str) -> Option<Self> {
-        (text.len() == 36).then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+    /// A version 8 UUID (RFC 9562, 5.8) from the start of a digest: stands for what was digested, and is no record's id.
+    pub fn derived(digest: &[u8; 32]) -> Self {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        Self(Builder::from_custom_bytes(bytes).into_uuid())
     }
 
     /// Reads exactly the form that [`RecordId::hex`] writes; any other spelling of a UUID is not an id.
@@ -221,6 +221,27 @@ mod tests {
         let id = at(1_800_000_000_000, 7);
         assert_eq!(&id.hex()[12..13], "7");
         assert_eq!(RecordId::parse_hex(&id.hex()), Some(id));
+    }
+
+    #[test]
+    fn an_id_is_read_with_hyphens_in_either_case_and_in_no_other_form() {
+        let id = RecordId::from_random([0xab; 16]);
+        for text in [id.to_string(), id.to_string().to_uppercase()] {
+            assert_eq!(RecordId::parse(&text), Some(id));
+        }
+        for text in
+            [id.hex(), format!("{{{id}}}"), format!("urn:uuid:{id}"), id.to_string().replace('a', "g"), "".into()]
+        {
+            assert_eq!(RecordId::parse(&text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_derived_id_is_like_no_other() {
+        let id = RecordId::derived(&[7; 32]);
+        assert_eq!(&id.hex()[12..13], "8");
+        assert_eq!(id, RecordId::derived(&[7; 32]));
+        assert_ne!(id, RecordId::derived(&[8; 32]));
     }
 
     #[test]

@@ -15,10 +15,12 @@ pub enum Class {
     Client,
     /// Encrypted by its users; its values mean nothing here.
     BlindCredential,
+    /// What one actor may do at one path.
+    Permission,
 }
 
 impl Class {
-    pub const ALL: [Self; 4] = [Self::Credential, Self::Service, Self::Client, Self::BlindCredential];
+    pub const ALL: [Self; 5] = [Self::Credential, Self::Service, Self::Client, Self::BlindCredential, Self::Permission];
 
     pub fn singular(self) -> &'static str {
         match self {
@@ -26,6 +28,7 @@ impl Class {
             Self::Service => "service",
             Self::Client => "client credential",
             Self::BlindCredential => "blind credential",
+            Self::Permission => "permission",
         }
     }
 
@@ -35,6 +38,7 @@ impl Class {
             Self::Service => "services",
             Self::Client => "client credentials",
             Self::BlindCredential => "blind credentials",
+            Self::Permission => "permissions",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How an installation wants things that others want otherwise.
 
 use crate::domain::authority::Authorities;
-use crate::domain::permission::Acl;
+use crate::domain::permission::{Acl, Grants};
 use crate::domain::token::Issuance;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub struct Rules {
     pub ignore_conflicts: bool,
     /// What principals may.
     pub acl: Acl,
+    /// What grantees may.
+    pub grants: Grants,
     /// Those that callers of REST can name.
     pub authorities: Authorities,
     pub tokens: Issuance,

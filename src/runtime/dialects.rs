@@ -7,6 +7,7 @@ use crate::adapters::pki::Workshop;
 use crate::api::Dialects;
 use crate::api::confidant::Confidant;
 use crate::api::confidant::settings::{Maintenance, Settings as Dialect};
+use crate::api::credhub::Credhub;
 use crate::app::ports::SignTokens;
 use crate::config::Settings;
 use crate::config::confidant::HeaderLogin as Given;
@@ -23,7 +24,8 @@ pub fn rules(settings: &Settings) -> anyhow::Result<Rules> {
         Ok(text)
     };
     let tokens = settings.confidant.jwt.issuance(read)?;
-    Ok(Rules { tokens, ..settings.confidant.rules() })
+    let grants = settings.credhub.permissions.0.clone();
+    Ok(Rules { tokens, grants, ..settings.confidant.rules() })
 }
 
 pub fn dialects(settings: &Settings) -> Dialects {
@@ -39,7 +41,9 @@ pub fn dialects(settings: &Settings) -> Dialects {
         xsrf_cookie: given.xsrf_cookie.clone().unwrap_or(default.xsrf_cookie),
         header_login: given.header_login.clone().map(header_login),
     };
-    Dialects { confidant: Confidant { settings: confidant }, ..Dialects::default() }
+    let mut credhub = Credhub::default();
+    credhub.settings.auth_server = settings.credhub.auth_server().to_owned();
+    Dialects { confidant: Confidant { settings: confidant }, credhub }
 }
 
 fn header_login(given: Given) -> HeaderLogin {

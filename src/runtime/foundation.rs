@@ -11,7 +11,7 @@ use crate::adapters::system::{SystemClock, SystemEntropy};
 use crate::app::alarm::Alarm;
 use crate::app::keyring::Keyring;
 use crate::app::kmsauth::Kmsauth;
-use crate::app::ports::{Clock, Identify, Journal, Review, RoleBook};
+use crate::app::ports::{Clock, Identify, Issuers, Journal, Review, RoleBook};
 use crate::app::witness::Witness;
 use crate::app::{App, Parts, Rolls};
 use crate::config::Settings;
@@ -22,7 +22,7 @@ use crate::runtime::dialects;
 use crate::runtime::journal::{Journaling, Kept};
 use crate::runtime::root_key::{self, Patience};
 use crate::runtime::told;
-use crate::runtime::{kmsauth, rolls};
+use crate::runtime::{kmsauth, oidc, rolls};
 
 /// Kubernetes as far as the use cases need it.
 #[derive(Clone)]
@@ -35,6 +35,7 @@ pub struct Cluster {
 /// What only those who answer callers ask others for.
 #[derive(Default)]
 struct Outside {
+    issuers: Option<Arc<dyn Issuers>>,
     kmsauth: Option<Kmsauth>,
     rolls: Rolls,
 }
@@ -121,6 +122,7 @@ impl Ground {
             entropy: self.entropy.clone(),
             review: cluster.as_ref().map(|cluster| cluster.review.clone()),
             identify: cluster.map(|cluster| cluster.identify),
+            issuers: outside.issuers,
             kmsauth: outside.kmsauth,
             rolls: outside.rolls,
             rules: self.rules.clone(),
@@ -132,7 +134,8 @@ impl Ground {
         let open = |given| kmsauth::open(given, self.entropy.clone(), clock.clone());
         let kmsauth = settings.confidant.kmsauth.as_ref().map(open).transpose().context("confidant.kmsauth")?;
         let accounts = cluster.map(|cluster| cluster.accounts.clone());
-        Ok(Outside { kmsauth, rolls: rolls::open(&settings.confidant, accounts, &clock)? })
+        let issuers = oidc::open(&settings.credhub.auth.issuers, &clock)?;
+        Ok(Outside { issuers, kmsauth, rolls: rolls::open(&settings.confidant, accounts, &clock)? })
     }
 
     /// For those who answer callers: every read and denial is noted in a journal from here on.

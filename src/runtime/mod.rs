@@ -16,11 +16,14 @@ mod kmsauth_token;
 mod kubernetes;
 mod leadership;
 mod memory;
+mod mutual_tls;
+mod oidc;
 mod operator;
 mod rekey;
 mod rest;
 mod rolls;
 mod root_key;
+mod seeds;
 mod serve;
 mod surroundings;
 

@@ -17,8 +17,8 @@ use crate::config::{CertificateFiles, RestTls, Settings};
 use crate::domain::authority::AlternativeName;
 use crate::domain::secret::SecretText;
 use crate::runtime::dialects::dialects;
-use crate::runtime::rolls;
 use crate::runtime::surroundings::{Surroundings, Tasks, bind};
+use crate::runtime::{mutual_tls, rolls, seeds};
 use crate::server::metrics::HttpMetrics;
 use crate::server::{ClientCertificates, Limits, Tls, serve};
 
@@ -29,7 +29,11 @@ const LOOK: Duration = Duration::from_secs(10);
 pub async fn start(around: &Surroundings<'_>, registry: &mut Registry, tasks: &mut Tasks) -> anyhow::Result<()> {
     let Surroundings { settings, app, shutdown, .. } = around;
     let tls = tls(settings, app, shutdown).await?;
+    if let (Some(given), Some(tls)) = (&settings.credhub.auth.mutual_tls, &tls) {
+        mutual_tls::start(given, tls, app, shutdown).await?;
+    }
     let routes = api::routes(dialects(settings), (*app).clone(), HttpMetrics::register(registry));
+    seeds::add(app, shutdown).await;
     let listener = bind("--listen", settings.listen).await?;
     // Ends by itself where there is nothing to ask.
     tokio::spawn(rolls::keep_fresh((*app).clone(), (*shutdown).clone()));

@@ -50,7 +50,7 @@ impl HeaderLogin {
     }
 
     /// Both lists count where both are given: an address alone can be somebody else's tomorrow.
-    fn believes(&self, peer: &Peer) -> bool {
+    pub fn believes(&self, peer: &Peer) -> bool {
         let address = peer.addr.ip().to_canonical();
         let from = self.addresses.is_empty() || self.addresses.iter().any(|net| net.contains(&address));
         let shows = |der: &[u8]| self.certificates.contains(&Fingerprint(sha256(der)));
@@ -102,7 +102,8 @@ mod tests {
     }
 
     fn peer(address: &str, certificate: Option<&[u8]>) -> Peer {
-        Peer { addr: format!("{address}:4711").parse().unwrap(), local: None, certificate: certificate.map(Arc::from) }
+        let addr = format!("{address}:4711").parse().unwrap();
+        Peer { addr, local: None, certificate: certificate.map(Arc::from), shown: None }
     }
 
     fn said(login: &HeaderLogin, peer: &Peer, names: &[(&'static str, &str)]) -> Said {

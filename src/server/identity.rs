@@ -9,21 +9,38 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::domain::Error;
-use crate::domain::actor::{Actor, Scheme};
+use crate::domain::actor::{Actor, Scheme, Standing};
 use crate::domain::kmsauth::Claim;
+use crate::domain::name::Tenant;
+use crate::domain::oidc::Verdict;
 use crate::domain::secret::SecretText;
 use crate::server::Peer;
 use crate::server::header_login::{HeaderLogin, Said};
+use crate::server::mutual_tls::{Flaw, Judged};
 
 /// Why a caller is nobody.
 #[derive(Debug)]
 pub enum Refused {
     /// Not recorded yet: what was asked is for the caller to say.
     NotPresented,
-    /// Presented, and not accepted: recorded. The caller does not learn why.
-    Failed,
+    /// Presented, and not accepted: recorded.
+    Failed(Why),
+    /// Known, and its token lacks a scope. Not recorded yet.
+    Unscoped(Actor),
     /// It could not be found out.
     Unknown(Error),
+}
+
+/// What a caller may be told of it. Only what it can see for itself: when its token ends, and what its certificate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Unaccepted,
+    /// A token that was right once.
+    Expired,
+    /// A certificate that is not for clients.
+    Purpose,
+    /// A certificate whose subject names nobody.
+    Subject,
 }
 
 /// What the Authorization header holds.
@@ -47,32 +64,99 @@ pub async fn identify(
     login: Option<&HeaderLogin>,
 ) -> Result<Actor, Refused> {
     let from = peer.map(|peer| peer.addr.ip());
-    let (scheme, found) = match presented(headers) {
-        Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
-        Presented::Bearer(token) => (Scheme::ServiceAccount, app.authenticate_token(&token).await),
-        Presented::Basic(username, password) => match is_kmsauth(app, &username).await {
-            Ok(true) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &password).await),
-            Ok(false) => (Scheme::Basic, app.callers.authenticate_basic(&username, &password).await),
-            Err(error) => return Err(Refused::Unknown(error)),
-        },
-        Presented::Token(username, token) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &token).await),
-        Presented::Nothing => match login.map_or(Said::Nothing, |login| login.said(headers, peer)) {
-            Said::User(actor) => (Scheme::Header, Ok(Some(actor))),
-            Said::Unreadable => (Scheme::Header, Ok(None)),
-            Said::Nobody => return Err(Refused::NotPresented),
-            Said::Nothing => match peer.and_then(|peer| peer.certificate.as_deref()) {
-                Some(certificate) => (Scheme::MutualTls, app.callers.authenticate_certificate(certificate).await),
-                None => return Err(Refused::NotPresented),
-            },
-        },
-    };
-    match found {
-        Ok(Some(actor)) => Ok(Actor { from, ..actor }),
-        Ok(None) | Err(Error::Unauthenticated) => {
-            app.record_unknown(scheme, from).await.map_err(Refused::Unknown)?;
-            Err(Refused::Failed)
+    let caller = Caller { app, headers, peer, login };
+    let (scheme, why) = match caller.flaw().await? {
+        Some(why) => (Scheme::MutualTls, why),
+        None => {
+            let (scheme, verdict) = caller.judged().await?;
+            match verdict {
+                Verdict::Known(actor) => return Ok(Actor { from, ..actor }),
+                Verdict::Unscoped(actor) => return Err(Refused::Unscoped(Actor { from, ..actor })),
+                Verdict::Expired => (scheme, Why::Expired),
+                Verdict::Refused | Verdict::Foreign => (scheme, Why::Unaccepted),
+            }
         }
-        Err(error) => Err(Refused::Unknown(error)),
+    };
+    app.record_unknown(scheme, from).await.map_err(Refused::Unknown)?;
+    Err(Refused::Failed(why))
+}
+
+/// Everything that says who is calling.
+struct Caller<'a> {
+    app: &'a App,
+    headers: &'a HeaderMap,
+    peer: Option<&'a Peer>,
+    login: Option<&'a HeaderLogin>,
+}
+
+impl Caller<'_> {
+    /// The first scheme that was presented, and what it came to.
+    async fn judged(&self) -> Result<(Scheme, Verdict), Refused> {
+        let app = self.app;
+        let (scheme, found) = match presented(self.headers) {
+            Presented::Unreadable => (Scheme::Unreadable, Ok(None)),
+            Presented::Bearer(token) => return app.judge_token(&token).await.map_err(Refused::Unknown),
+            Presented::Basic(username, password) => match is_kmsauth(app, &username).await {
+                Ok(true) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &password).await),
+                Ok(false) => (Scheme::Basic, app.callers.authenticate_basic(&username, &password).await),
+                Err(error) => return Err(Refused::Unknown(error)),
+            },
+            Presented::Token(username, token) => (Scheme::Kmsauth, app.authenticate_kmsauth(&username, &token).await),
+            Presented::Nothing => match self.login.map_or(Said::Nothing, |login| login.said(self.headers, self.peer)) {
+                Said::User(actor) => (Scheme::Header, Ok(Some(actor))),
+                Said::Unreadable => (Scheme::Header, Ok(None)),
+                Said::Nobody => return Err(Refused::NotPresented),
+                Said::Nothing => (Scheme::MutualTls, self.by_certificate().await?),
+            },
+        };
+        match found {
+            Ok(found) => Ok((scheme, found.map_or(Verdict::Refused, Verdict::Known))),
+            Err(Error::Unauthenticated) => Ok((scheme, Verdict::Refused)),
+            Err(error) => Err(Refused::Unknown(error)),
+        }
+    }
+
+    /// By who signed it if that is somebody who is believed, else by the certificate itself.
+    async fn by_certificate(&self) -> Result<Result<Option<Actor>, Error>, Refused> {
+        let Some(certificate) = self.peer.and_then(|peer| peer.certificate.as_deref()) else {
+            return Err(Refused::NotPresented);
+        };
+        match self.authorities_say() {
+            Some(Judged::Named(id, _)) => Ok(Ok(Some(Actor {
+                id,
+                tenant: Tenant::outside(),
+                scheme: Scheme::MutualTls,
+                standing: Standing::Grantee,
+                from: None,
+            }))),
+            _ => Ok(self.app.callers.authenticate_certificate(certificate).await),
+        }
+    }
+
+    fn authorities_say(&self) -> Option<Judged> {
+        self.peer?.shown.as_ref()?.judged()
+    }
+
+    /// A certificate of a believed authority that names nobody ends it, whatever else is presented: so does CredHub. Not one
+    /// that Strongroom has issued and stored, nor that of the proxy whose word is asked for.
+    async fn flaw(&self) -> Result<Option<Why>, Refused> {
+        let why = match self.authorities_say() {
+            None => return Ok(None),
+            Some(Judged::Flawed(Flaw::Purpose)) => Why::Purpose,
+            Some(Judged::Flawed(Flaw::Subject)) => Why::Subject,
+            // The connection has outlived it.
+            Some(Judged::Named(_, end)) if end < self.app.now() => Why::Unaccepted,
+            Some(Judged::Named(..)) => return Ok(None),
+        };
+        let Some(peer) = self.peer.filter(|peer| !self.login.is_some_and(|login| login.believes(peer))) else {
+            return Ok(None);
+        };
+        let certificate = peer.certificate.as_deref().unwrap_or_default();
+        match self.app.callers.authenticate_certificate(certificate).await {
+            Ok(Some(_)) => Ok(None),
+            Ok(None) => Ok(Some(why)),
+            Err(error) => Err(Refused::Unknown(error)),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use warp::http::{Method, Request, StatusCode, header};
 use warp::reply::Response;
 
 use crate::server::activity::Activity;
-use crate::server::tls::Tls;
+use crate::server::tls::{Shown, Tls};
 
 /// What one listener bears.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ pub struct Peer {
     pub local: Option<IpAddr>,
     /// The caller's certificate in DER. It has shown to hold the key; nothing else was checked.
     pub certificate: Option<Arc<[u8]>>,
+    /// The same, with those above it, for the authorities that are believed.
+    pub shown: Option<Arc<Shown>>,
 }
 
 struct Listener {
@@ -149,14 +151,16 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         let local = stream.local_addr().ok().map(|local| local.ip());
         let Some(tls) = &self.tls else {
-            return self.speak(stream, Peer { addr, local, certificate: None }, false, shutdown).await;
+            return self.speak(stream, Peer { addr, local, certificate: None, shown: None }, false, shutdown).await;
         };
         let handshake = TlsAcceptor::from(tls.current()).accept(stream);
         match tokio::time::timeout(self.limits.patience, handshake).await {
             Ok(Ok(stream)) => {
                 let session = stream.get_ref().1;
-                let leaf = session.peer_certificates().and_then(<[_]>::first);
-                let peer = Peer { addr, local, certificate: leaf.map(|leaf| Arc::from(leaf.as_ref())) };
+                let chain = session.peer_certificates().unwrap_or_default();
+                let certificate = chain.first().map(|leaf| Arc::from(leaf.as_ref()));
+                let shown = (!chain.is_empty()).then(|| Arc::new(Shown::new(tls, chain)));
+                let peer = Peer { addr, local, certificate, shown };
                 let http2 = session.alpn_protocol() == Some(b"h2");
                 self.speak(stream, peer, http2, shutdown).await;
             }

@@ -9,7 +9,9 @@ pub mod health;
 pub mod identity;
 pub mod listen;
 pub mod metrics;
+pub mod mutual_tls;
 pub mod tls;
 
 pub use listen::{Limits, Peer, serve};
-pub use tls::{ClientCertificates, Tls};
+pub use mutual_tls::Authorities;
+pub use tls::{ClientCertificates, Shown, Tls};

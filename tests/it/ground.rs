@@ -26,6 +26,7 @@ pub async fn parts<S: Store + KeyTable + 'static>(store: Arc<S>, key: &Path, clo
         entropy,
         review: None,
         identify: None,
+        issuers: None,
         kmsauth: None,
         rolls: Rolls::default(),
         rules: Rules::default(),

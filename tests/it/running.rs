@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use strongroom::k8s::crd::{self, Managed};
 
 use crate::cluster;
+use crate::issuer::Issuer;
 use crate::process::{Strongroom, binary};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -161,6 +162,13 @@ async fn everything_together_from_apply_to_each_caller() {
     let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
     let hooks = Hooks::install(&client, &town.namespace, strongroom.webhook).await;
     strongroom.set("STRONGROOM_WEBHOOK_CONFIG", Some(&hooks.name));
+    // Another issuer of tokens beside the cluster.
+    let (issuer, settings) = (Issuer::start().await, tempfile::tempdir().expect("a folder"));
+    let [root, config] = ["root.pem", "config.yaml"].map(|name| settings.path().join(name));
+    let issuers = json!([{"url": issuer.url(), "caFile": root}]);
+    std::fs::write(&root, issuer.root()).expect("a file");
+    std::fs::write(&config, json!({"credhub": {"auth": {"issuers": issuers}}}).to_string()).expect("a file");
+    strongroom.set("STRONGROOM_CONFIG", config.to_str());
     strongroom.start().await;
 
     let found = binary()
@@ -222,6 +230,12 @@ async fn everything_together_from_apply_to_each_caller() {
         let answer = caller.get(&path).bearer_auth(&token).send().await.expect("an answer");
         assert_eq!(answer.status().as_u16(), expected, "{account} {audience}");
         assert!(!strongroom.log().contains(&token));
+    }
+
+    let of_issuer = issuer.token(&issuer.claims("till"));
+    for token in [town.token("reader", "strongroom.dev").await, of_issuer] {
+        let answer = caller.get(strongroom.url("/version")).bearer_auth(token).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
     }
 
     // What was put into Secrets is recorded as what callers read is: once each.

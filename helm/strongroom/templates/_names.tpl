@@ -62,7 +62,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if .Values.rootKey.existingSecret }}
 - {name: STRONGROOM_KEY_FILE, value: /etc/strongroom/root/strongroom.key}
 {{- end }}
-{{- if .Values.confidant }}
+{{- if include "strongroom.apis" . }}
 - {name: STRONGROOM_CONFIG, value: /etc/strongroom/config/strongroom.yaml}
 {{- end }}
 {{- if .Values.storage.anchor.size }}
@@ -75,6 +75,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- range $setting, $value := .Values.settings }}
 - {name: STRONGROOM_{{ snakecase $setting | upper }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+
+{{/* Settings that are structured, and so stand in a file. */}}
+{{- define "strongroom.apis" -}}
+{{- range $api := list "confidant" "credhub" }}
+{{- with index $.Values $api }}
+{{ dict $api . | toYaml }}
+{{- end }}
 {{- end }}
 {{- end }}
 
@@ -112,7 +121,7 @@ capabilities: {drop: [ALL]}
 {{- if .Values.rootKey.existingSecret }}
 - {name: root, mountPath: /etc/strongroom/root, readOnly: true}
 {{- end }}
-{{- if .Values.confidant }}
+{{- if include "strongroom.apis" . }}
 - {name: config, mountPath: /etc/strongroom/config, readOnly: true}
 {{- end }}
 {{- if .Values.storage.anchor.size }}
@@ -131,7 +140,7 @@ capabilities: {drop: [ALL]}
 {{- if .Values.rest.tlsSecretName }}
 - {name: tls, secret: {secretName: {{ .Values.rest.tlsSecretName | quote }}}}
 {{- end }}
-{{- if .Values.confidant }}
+{{- if include "strongroom.apis" . }}
 - {name: config, configMap: {name: {{ printf "%s-settings" .Values.name | quote }}}}
 {{- end }}
 {{- range $name := .Values.secretFiles }}

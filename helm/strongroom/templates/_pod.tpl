@@ -7,14 +7,14 @@ metadata:
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- if or .Values.podAnnotations .Values.confidant }}
+  {{- if or .Values.podAnnotations (include "strongroom.apis" .) }}
   annotations:
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-    {{- with .Values.confidant }}
+    {{- with include "strongroom.apis" . }}
     # Settings are read at the start: others make another pod.
-    strongroom.dev/settings: {{ toYaml . | sha256sum | trunc 16 | quote }}
+    strongroom.dev/settings: {{ . | sha256sum | trunc 16 | quote }}
     {{- end }}
   {{- end }}
 spec:

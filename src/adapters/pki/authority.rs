@@ -1,6 +1,8 @@
 //! An authority's credential, opened for signing. It may have been made elsewhere and imported: with a
 //! name that rcgen cannot express, without a root beside it, or with somebody else's key.
 
+use der::Decode;
+use der::asn1::AnyRef;
 use rcgen::{KeyPair, PublicKeyData};
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
@@ -33,6 +35,10 @@ impl Signer {
             key_identifier: reading::subject_key_identifier(&own).map(<[u8]>::to_vec),
             key,
         })
+    }
+
+    pub(super) fn name(&self) -> Result<AnyRef<'_>> {
+        AnyRef::from_der(&self.subject).map_err(|_| refuse("has a name that is not DER"))
     }
 }
 

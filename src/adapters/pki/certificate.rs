@@ -10,7 +10,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::authority::{Authority, Signer, refuse};
+use super::authority::{Authority, Signer};
 use super::{keys, pem};
 use crate::domain::authority::{self, AlternativeName, CertificatePlan, ExtendedKeyUsage, KeyUsage, PublicKey, Role};
 use crate::domain::credential::Material;
@@ -57,10 +57,9 @@ fn chain(
 /// issuer and signature, and both are put in here, the name byte for byte.
 fn issue(params: &CertificateParams, key: &impl PublicKeyData, signer: &Signer) -> Result<Vec<u8>> {
     let draft = draft(params, key, &signer.key, signer.key_identifier.as_deref())?;
-    seal(&draft, &signer.key, |parts| {
-        parts[ISSUER] = AnyRef::from_der(&signer.subject).map_err(|_| refuse("has a name that is not DER"))?;
-        Ok(())
-    })
+    let mut parts = parts(&draft)?;
+    parts[ISSUER] = signer.name()?;
+    seal(&draft, &parts, &signer.key)
 }
 
 /// RFC 5280, section 4.1.
@@ -91,15 +90,14 @@ pub(super) fn draft(
     Ok(params.signed_by(key, &issuer).map_err(Error::internal)?.der().to_vec())
 }
 
-/// Puts into the draft what `complete` has for it, and signs.
-pub(super) fn seal<'a>(
-    draft: &'a [u8],
-    key: &KeyPair,
-    complete: impl FnOnce(&mut Vec<AnyRef<'a>>) -> Result<()>,
-) -> Result<Vec<u8>> {
-    let Signed { body, algorithm, .. } = Signed::from_der(draft).map_err(Error::internal)?;
-    let mut parts: Vec<AnyRef<'_>> = body.decode_as().map_err(Error::internal)?;
-    complete(&mut parts)?;
+/// What is signed, by its parts.
+pub(super) fn parts(draft: &[u8]) -> Result<Vec<AnyRef<'_>>> {
+    Signed::from_der(draft).and_then(|draft| draft.body.decode_as()).map_err(Error::internal)
+}
+
+/// Signs the parts, in the way that the draft says.
+pub(super) fn seal(draft: &[u8], parts: &Vec<AnyRef<'_>>, key: &KeyPair) -> Result<Vec<u8>> {
+    let Signed { algorithm, .. } = Signed::from_der(draft).map_err(Error::internal)?;
     let body = parts.to_der().map_err(Error::internal)?;
     let signature = key.sign(&body).map_err(Error::internal)?;
     let sealed = Signed {

@@ -2,8 +2,8 @@
 //! part in the narrowest string type, identifiers by SHA-1, RSA in PKCS#1, no chain.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use der::Decode;
 use der::asn1::AnyRef;
+use der::{Decode, Encode, Tag, TagNumber};
 use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, KeyIdMethod, KeyPair, PublicKeyData,
 };
@@ -17,12 +17,13 @@ use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
 const ALTERNATIVE_NAMES: &[u64] = &[2, 5, 29, 17];
+const AUTHORITY_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 35];
 const EXTENDED_KEY_USAGES: &[u64] = &[2, 5, 29, 37];
 
 pub(super) fn make(plan: &CertificatePlan, carried: &Carried, issuer: Option<&Material>) -> Result<Material> {
     let signer = issuer.map(Signer::open).transpose()?;
     let key = keys::generate(plan.key)?;
-    let der = sign(params(plan, carried)?, carried, &key, signer.as_ref())?;
+    let der = sign(plan, carried, &key, signer.as_ref())?;
     let certificate = pem::write(pem::CERTIFICATE, &der);
     let ca = match issuer {
         Some(issuer) => alone(issuer.require("certificate")?).map_err(refuse)?,
@@ -37,26 +38,53 @@ pub(super) fn alone(certificate: &SecretText) -> Result<SecretText, &'static str
     Ok(if pem::is_alone(certificate.expose()) { certificate.clone() } else { pem::write(pem::CERTIFICATE, &first) })
 }
 
-fn sign(mut params: CertificateParams, carried: &Carried, key: &KeyPair, signer: Option<&Signer>) -> Result<Vec<u8>> {
+fn sign(plan: &CertificatePlan, carried: &Carried, key: &KeyPair, signer: Option<&Signer>) -> Result<Vec<u8>> {
+    let mut params = params(plan, carried)?;
     let own = digest(&SHA1_FOR_LEGACY_USE_ONLY, key.der_bytes()).as_ref().to_vec();
     params.key_identifier_method = KeyIdMethod::PreSpecified(own.clone());
-    let (signing, identifier) = match signer {
-        Some(signer) => (&*signer.key, signer.key_identifier.clone()),
-        None => (key, Some(own)),
-    };
+    let Some(signer) = signer else { return sign_itself(params, plan, carried, key, &own) };
     // An identifier that the authority's certificate does not have would lead nowhere.
-    params.use_authority_key_identifier_extension = identifier.is_some();
-    let draft = certificate::draft(&params, key, signing, identifier.as_deref())?;
-    certificate::seal(&draft, signing, |parts| {
-        if let Some(subject) = &carried.subject {
-            parts[SUBJECT] = AnyRef::from_der(subject).map_err(Error::internal)?;
-        }
-        parts[ISSUER] = match signer {
-            Some(signer) => AnyRef::from_der(&signer.subject).map_err(|_| refuse("has a name that is not DER"))?,
-            None => parts[SUBJECT],
-        };
-        Ok(())
-    })
+    params.use_authority_key_identifier_extension = signer.key_identifier.is_some();
+    let draft = certificate::draft(&params, key, &signer.key, signer.key_identifier.as_deref())?;
+    let mut parts = certificate::parts(&draft)?;
+    parts[SUBJECT] = subject(carried, parts[SUBJECT])?;
+    parts[ISSUER] = signer.name()?;
+    certificate::seal(&draft, &parts, &signer.key)
+}
+
+/// Names itself in full as who signed it, and for that its name has to be encoded first, which rcgen does in certificates
+/// only.
+fn sign_itself(
+    mut params: CertificateParams,
+    plan: &CertificatePlan,
+    carried: &Carried,
+    key: &KeyPair,
+    identifier: &[u8],
+) -> Result<Vec<u8>> {
+    params.use_authority_key_identifier_extension = false;
+    let nameless = certificate::draft(&params, key, key, None)?;
+    let name = subject(carried, certificate::parts(&nameless)?[SUBJECT])?;
+    let itself = full_identifier(identifier, name, &plan.serial).map_err(Error::internal)?;
+    params.custom_extensions.push(CustomExtension::from_oid_content(AUTHORITY_KEY_IDENTIFIER, itself));
+    let draft = certificate::draft(&params, key, key, None)?;
+    let mut parts = certificate::parts(&draft)?;
+    (parts[SUBJECT], parts[ISSUER]) = (name, name);
+    certificate::seal(&draft, &parts, key)
+}
+
+fn subject<'a>(carried: &'a Carried, drafted: AnyRef<'a>) -> Result<AnyRef<'a>> {
+    carried.subject.as_deref().map_or(Ok(drafted), |subject| AnyRef::from_der(subject).map_err(Error::internal))
+}
+
+/// RFC 5280, section 4.2.1.1: key, name and serial number. The number is positive and of full length by its plan.
+fn full_identifier(key: &[u8], name: AnyRef<'_>, serial: &[u8]) -> der::Result<Vec<u8>> {
+    let field = |number, constructed, content: &[u8]| {
+        AnyRef::new(Tag::ContextSpecific { constructed, number: TagNumber(number) }, content)?.to_der()
+    };
+    const DIRECTORY_NAME: u32 = 4;
+    let names = field(DIRECTORY_NAME, true, &name.to_der()?)?;
+    let fields = [field(0, false, key)?, field(1, true, &names)?, field(2, false, serial)?].concat();
+    AnyRef::new(Tag::Sequence, &fields)?.to_der()
 }
 
 fn params(plan: &CertificatePlan, carried: &Carried) -> Result<CertificateParams> {

@@ -96,7 +96,7 @@ fn text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     match attribute.attr_value().header.tag().0 {
         UTF8 => String::from_utf8(bytes.to_vec()).ok(),
         PRINTABLE | TELETEX | IA5 => bytes.is_ascii().then(|| String::from_utf8_lossy(bytes).into_owned()),
-        BMP if bytes.len() % 2 == 0 => {
+        BMP if bytes.len().is_multiple_of(2) => {
             let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
             String::from_utf16(&units).ok()
         }

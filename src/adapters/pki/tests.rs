@@ -473,4 +473,5 @@ async fn rsa_work_waits_its_turn_and_a_flood_is_refused_while_other_keys_go_on()
     assert!(!admitted.iter_mut().any(refused));
     assert!(rest.iter_mut().any(refused));
     workshop.certificate(&wish, None).await.unwrap();
+    assert!(workshop.crypt(&"hunter2".into(), [0; 6]).await.unwrap().is_some());
 }

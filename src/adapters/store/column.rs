@@ -20,6 +20,7 @@ pub(super) fn class_number(class: Class) -> i16 {
         Class::Service => 2,
         Class::Client => 3,
         Class::BlindCredential => 4,
+        Class::Permission => 5,
     }
 }
 
@@ -32,6 +33,7 @@ pub(super) fn alias_number(kind: AliasKind) -> i16 {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
         AliasKind::Expiry => 3,
+        AliasKind::Grant => 4,
     }
 }
 
@@ -72,11 +74,11 @@ mod tests {
 
     #[test]
     fn classes_and_alias_kinds_keep_their_numbers() {
-        assert_eq!(Class::ALL.map(class_number), [1, 2, 3, 4]);
+        assert_eq!(Class::ALL.map(class_number), [1, 2, 3, 4, 5]);
         assert_eq!(Class::ALL.map(|one| class(class_number(one))), Class::ALL.map(Some));
         let kinds = AliasKind::ALL;
-        assert_eq!(kinds.map(alias_number), [1, 2, 3]);
+        assert_eq!(kinds.map(alias_number), [1, 2, 3, 4]);
         assert_eq!(kinds.map(|one| alias_kind(alias_number(one))), kinds.map(Some));
-        assert_eq!((class(5), alias_kind(4)), (None, None));
+        assert_eq!((class(6), alias_kind(5)), (None, None));
     }
 }

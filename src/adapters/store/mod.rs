@@ -213,6 +213,7 @@ fn alias_word(kind: AliasKind) -> &'static str {
         AliasKind::Title => "title",
         AliasKind::Fingerprint => "certificate",
         AliasKind::Expiry => "time of expiry",
+        AliasKind::Grant => "actor and path",
     }
 }
 

@@ -167,7 +167,7 @@ pub fn refuse(refusal: Refusal) -> Response {
             response
         }
         Refusal::Forged => page(StatusCode::UNAUTHORIZED),
-        Refusal::Failed => page(StatusCode::FORBIDDEN),
+        Refusal::Failed(_) | Refusal::Unscoped => page(StatusCode::FORBIDDEN),
         Refusal::TooLarge => told(StatusCode::PAYLOAD_TOO_LARGE, "body is too large".into(), Vec::new()),
         Refusal::Broken => told(StatusCode::BAD_REQUEST, "body could not be read".into(), Vec::new()),
         Refusal::Error(Error::Overloaded { retry_after }) => later(&Error::Overloaded { retry_after }, retry_after),

@@ -12,6 +12,7 @@ use crate::api::route::{self, Refusal};
 use crate::domain::Error;
 use crate::domain::permission::Action;
 use crate::server::body::wiped;
+use crate::server::identity::Why;
 
 pub const HEADERS: [(&str, &str); 6] = [
     ("content-type", "application/json"),
@@ -26,7 +27,7 @@ pub const HEADERS: [(&str, &str); 6] = [
 const RETRY: Duration = Duration::from_secs(5);
 
 /// For what is not there and for what the caller may not see: nobody learns which of the two it is.
-const NO_ACCESS: &str = "the credential does not exist, or you are not permitted to do this to it";
+pub const NO_ACCESS: &str = "the credential does not exist, or you are not permitted to do this to it";
 const NO_AUTHORITY: &str = "the certificate authority does not exist, or you are not permitted to read it";
 
 /// Why an operation was not done.
@@ -97,7 +98,8 @@ pub fn refuse(refusal: Refusal) -> Response {
         Refusal::NoSuchPath => told(StatusCode::NOT_FOUND, "there is no such path"),
         Refusal::WrongMethod => bare(StatusCode::NOT_FOUND),
         Refusal::NotPresented => unknown("access_denied", "Full authentication is required to access this resource"),
-        Refusal::Failed => unknown("invalid_token", "the presented credential was not accepted"),
+        Refusal::Failed(why) => failed(why),
+        Refusal::Unscoped => unscoped(),
         Refusal::Forged => told(StatusCode::UNAUTHORIZED, "the page's token is missing or is not this caller's"),
         Refusal::TooLarge => told(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         Refusal::Broken => told(StatusCode::BAD_REQUEST, "the body could not be read"),
@@ -105,6 +107,32 @@ pub fn refuse(refusal: Refusal) -> Response {
         Refusal::Error(error @ Error::Unavailable { .. }) => later(&error, RETRY),
         Refusal::Error(error) => broken(&error),
     }
+}
+
+/// Clients fetch a new token when they read `access_token_expired`, and for no other word.
+fn failed(why: Why) -> Response {
+    match why {
+        Why::Expired => unknown("access_token_expired", "the token's time is over"),
+        Why::Unaccepted => unknown("invalid_token", "the presented credential was not accepted"),
+        Why::Purpose => {
+            challenged("the certificate's extended key usage does not let it authenticate a client", "Bearer")
+        }
+        Why::Subject => challenged("the certificate's subject does not say who is calling", "Bearer"),
+    }
+}
+
+/// Said in the header alone (RFC 6750, 3.1).
+fn unscoped() -> Response {
+    let mut response = bare(StatusCode::FORBIDDEN);
+    let challenge = "Bearer error=\"insufficient_scope\", error_description=\"the token lacks a scope\"";
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
+}
+
+fn challenged(words: &str, challenge: &'static str) -> Response {
+    let mut response = told(StatusCode::UNAUTHORIZED, words);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    response
 }
 
 /// Nobody who is known: in OAuth's words (RFC 6750, 3), which clients compare.

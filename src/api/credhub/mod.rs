@@ -5,6 +5,7 @@ mod certificates;
 mod data;
 mod error;
 mod interpolation;
+mod permissions;
 mod schema;
 pub mod settings;
 mod wire;
@@ -42,6 +43,7 @@ impl From<Json> for Answer {
 }
 
 const CREDENTIAL: Resource = Resource::Record(Class::Credential);
+const PERMISSION: Resource = Resource::Record(Class::Permission);
 
 static ROUTES: &[Route<Credhub>] = &[
     known(Method::GET, "/api/v1/data", Get, CREDENTIAL, |call| run(call, data::get)),
@@ -72,6 +74,15 @@ static ROUTES: &[Route<Credhub>] = &[
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
     open(Method::GET, "/management", |request| Box::pin(about::management(request))),
     open(Method::POST, "/management", |request| Box::pin(about::manage(request))),
+    known(Method::GET, "/api/v2/permissions", Get, PERMISSION, |call| run(call, permissions::find)),
+    known(Method::POST, "/api/v2/permissions", Create, PERMISSION, |call| run(call, permissions::create)),
+    known(Method::GET, "/api/v2/permissions/{uuid}", Get, PERMISSION, |call| run(call, permissions::view)),
+    known(Method::PUT, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::replace)),
+    known(Method::PATCH, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::patch)),
+    known(Method::DELETE, "/api/v2/permissions/{uuid}", Delete, PERMISSION, |call| run(call, permissions::delete)),
+    known(Method::GET, "/api/v1/permissions", Get, PERMISSION, |call| run(call, permissions::of_credential)),
+    known(Method::POST, "/api/v1/permissions", Create, PERMISSION, |call| run(call, permissions::grant)),
+    known(Method::DELETE, "/api/v1/permissions", Delete, PERMISSION, |call| run(call, permissions::revoke)),
 ];
 
 const fn open(

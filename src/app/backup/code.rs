@@ -23,6 +23,7 @@ fn class_number(class: Class) -> u8 {
         Class::Service => 2,
         Class::Client => 3,
         Class::BlindCredential => 4,
+        Class::Permission => 5,
     }
 }
 
@@ -31,6 +32,7 @@ pub fn alias_number(kind: AliasKind) -> u8 {
         AliasKind::Title => 1,
         AliasKind::Fingerprint => 2,
         AliasKind::Expiry => 3,
+        AliasKind::Grant => 4,
     }
 }
 

@@ -243,7 +243,7 @@ fn any_item() -> impl Strategy<Value = Item> {
         let release = Release { at: Timestamp::UNIX_EPOCH, purge_at: Timestamp::from_second(9).unwrap() };
         let head = Head {
             id: id(record),
-            class: crate::domain::record::Class::ALL[usize::from(record % 4)],
+            class: crate::domain::record::Class::ALL[usize::from(record) % 5],
             tenant: Tenant::namespace("t"),
             name,
             origin: if released { Origin::Own } else { Origin::Rest },

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-pub use caller::{Identify, Review};
+pub use caller::{Identify, Issuers, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
 pub use making::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
@@ -66,10 +66,12 @@ pub enum AliasKind {
     Fingerprint,
     /// When a certificate ends, and the record's id behind it so that it is nobody else's: in the order of time.
     Expiry,
+    /// SHA-256 of a permission's actor and path, in hexadecimal digits.
+    Grant,
 }
 
 impl AliasKind {
-    pub const ALL: [Self; 3] = [Self::Title, Self::Fingerprint, Self::Expiry];
+    pub const ALL: [Self; 4] = [Self::Title, Self::Fingerprint, Self::Expiry, Self::Grant];
 }
 
 /// How records are looked up.

@@ -272,7 +272,7 @@ mod tests {
         wrong.extended_key_usage.clear();
         assert!(refusal(wrong.clone()).starts_with("key_length"));
         wrong.key_length = Some(4096);
-        let country = std::mem::replace(&mut wrong.subject.country, Some(String::new()));
+        let country = wrong.subject.country.replace(String::new());
         assert!(refusal(wrong.clone()).starts_with("parameters"));
         wrong.subject.country = country;
         assert!(refusal(wrong.clone()).starts_with("ca "));

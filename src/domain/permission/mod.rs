@@ -1,11 +1,15 @@
 //! Who may do what: the one decision point for every dialect and every resource.
 
+pub mod grant;
+pub mod granted;
 pub mod rule;
 
 use crate::domain::Error;
 use crate::domain::actor::{Actor, Standing};
 use crate::domain::name::Tenant;
 use crate::domain::record::Class;
+pub use grant::{Grants, Operation, Operations, Permission, Scope};
+pub use granted::{Granted, Readable};
 pub use rule::{Acl, Principal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,6 +113,8 @@ pub enum Decision {
     Forbid,
     /// Kubernetes knows the answer.
     Ask,
+    /// Whoever is granted this at the target's name.
+    IfGranted(Operation),
 }
 
 pub fn decide(acl: &Acl, actor: &Actor, action: Action, target: &Target<'_>) -> Decision {
@@ -116,7 +122,7 @@ pub fn decide(acl: &Acl, actor: &Actor, action: Action, target: &Target<'_>) -> 
     match &actor.standing {
         Standing::Operator | Standing::Admin => Decision::Allow,
         Standing::Delegated { .. } => Decision::Ask,
-        Standing::Grantee => Decision::Forbid,
+        Standing::Grantee => grant::needed(action, target.resource).map_or(Decision::Forbid, Decision::IfGranted),
         Standing::Client => only_if(opened_to_client(actor, action, target)),
         Standing::Principal { kind, .. } => {
             only_if(acl.allows(Principal { kind: *kind, name: &actor.id }, action, target))
@@ -206,6 +212,24 @@ mod tests {
         let tenant = Tenant::outside();
         let target = Target::new(Class::Credential, &tenant, "/a");
         assert_eq!(decide(&Acl::default(), &user, Action::Get, &target), Decision::Ask);
+    }
+
+    #[test]
+    fn grantees_are_judged_by_what_is_stored_for_them_and_only_at_credentials_and_permissions() {
+        let till =
+            Actor { standing: Standing::Grantee, scheme: Scheme::Oidc, ..client("uaa-client:till", Tenant::outside()) };
+        let tenant = Tenant::outside();
+        let others = [Resource::Authority, Resource::Certificate, Resource::Session, Resource::Token];
+        for resource in Class::ALL.map(Resource::Record).into_iter().chain(others) {
+            for action in Action::ALL {
+                let target =
+                    Target { readers: &["uaa-client:till".into()], ..Target::new(resource, &tenant, &till.id) };
+                let decided = decide(&Acl::default(), &till, action, &target);
+                let asked = matches!(resource, Resource::Record(Class::Credential | Class::Permission));
+                assert!(asked || decided == Decision::Forbid, "{resource:?} {action:?}");
+                assert_ne!(decided, Decision::Allow, "{resource:?} {action:?}");
+            }
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use strongroom::api::{self, Dialects};
 use strongroom::app::alarm::Alarm;
 use strongroom::app::kmsauth::Kmsauth;
 use strongroom::app::own::Lifetimes;
-use strongroom::app::ports::{Identify, Review, Store};
+use strongroom::app::ports::{Identify, Issuers, Review, Store};
 use strongroom::app::{App, Parts, Rolls, services};
 use strongroom::domain::Result;
 use strongroom::domain::actor::{Actor, Scheme, Standing};
@@ -55,6 +55,10 @@ const TOKENS: [(&str, &[Action]); 4] = [
 #[async_trait]
 impl Identify for Kubernetes {
     async fn identify(&self, token: &SecretText) -> Result<Option<Actor>> {
+        // Who CredHub's callers are is played by tokens that say it.
+        if let Some(client) = token.expose().strip_prefix("uaa-client:") {
+            return Ok(Some(grantee(client)));
+        }
         let known = TOKENS.iter().find(|(name, _)| *name == token.expose());
         Ok(known.map(|(name, _)| Actor {
             id: format!("system:serviceaccount:shop:{name}"),
@@ -63,6 +67,17 @@ impl Identify for Kubernetes {
             standing: Standing::Delegated { groups: vec![], uid: None },
             from: None,
         }))
+    }
+}
+
+/// A caller as CredHub knows it.
+pub fn grantee(client: &str) -> Actor {
+    Actor {
+        id: format!("uaa-client:{client}"),
+        tenant: Tenant::outside(),
+        scheme: Scheme::Oidc,
+        standing: Standing::Grantee,
+        from: None,
     }
 }
 
@@ -94,6 +109,7 @@ pub struct House {
 #[derive(Default)]
 pub struct Setup {
     pub limits: Limits,
+    pub issuers: Option<Arc<dyn Issuers>>,
     pub kmsauth: Option<Kmsauth>,
     pub rolls: Rolls,
     pub rules: Rules,
@@ -142,14 +158,14 @@ impl House {
     }
 
     pub async fn set_up(setup: Setup) -> Self {
-        let Setup { limits, kmsauth, rolls, rules, dialects } = setup;
+        let Setup { limits, issuers, kmsauth, rolls, rules, dialects } = setup;
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&dir.path().join("store.db"), Alarm::default()).unwrap());
         let journal = Arc::new(MemoryJournal::default());
         let parts = parts(store.clone(), &dir.path().join("key"), Arc::new(SystemClock)).await;
         let (review, identify) = (Some(Arc::new(Kubernetes) as _), Some(Arc::new(Kubernetes) as _));
-        let app =
-            Arc::new(App::new(Parts { journal: journal.clone(), review, identify, kmsauth, rolls, rules, ..parts }));
+        let parts = Parts { journal: journal.clone(), review, identify, issuers, kmsauth, rolls, rules, ..parts };
+        let app = Arc::new(App::new(parts));
         let (chain, key, roots) = certificate(&app, "strongroom.example").await;
         let tls = Arc::new(Tls::new(&chain, &key, ClientCertificates::Accepted).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -245,6 +261,12 @@ impl House {
     pub fn reads(&self, from: usize) -> Vec<Value> {
         let notes = self.journal.notes();
         notes[from..].iter().map(|note| serde_json::from_str(note.as_str()).unwrap()).collect()
+    }
+
+    /// Audit records of what was written.
+    pub async fn writes(&self) -> Vec<Value> {
+        let notes = self.store.snapshot().await.unwrap().audit(0, usize::MAX).await.unwrap();
+        notes.iter().map(|(_, note)| serde_json::from_str(note.as_str()).unwrap()).collect()
     }
 
     /// A client that is known by its certificate; certificate and key in PEM.

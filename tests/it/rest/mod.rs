@@ -5,6 +5,9 @@ mod acl;
 mod bad_input;
 mod blind;
 mod certificates;
+mod credhub;
+mod credhub_matrix;
+mod credhub_permissions;
 mod document;
 mod generated;
 mod grants;
@@ -15,7 +18,7 @@ mod jwks;
 mod kmsauth;
 mod kmsauth_token;
 mod matrix;
-mod openssl;
+pub mod openssl;
 mod shapes;
 mod transport;
 

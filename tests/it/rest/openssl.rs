@@ -20,6 +20,10 @@ impl Desk {
         fs::write(self.0.path().join(name), text).unwrap();
     }
 
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).unwrap()
+    }
+
     pub fn openssl(&self, words: &[&str]) -> Result<String, String> {
         let output = Command::new("openssl").args(words).current_dir(self.0.path()).output();
         let output = output.expect("these tests need openssl");

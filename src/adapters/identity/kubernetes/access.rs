@@ -1,6 +1,6 @@
 //! What an action is called in RBAC: values are the subresource `value` of `credentials`, `services` and
 //! `blindcredentials`, certificates the subresource `certificates` of the authority that signs them. In the namespace of
-//! the record, or cluster-wide for records outside all namespaces.
+//! the record, or cluster-wide for records outside all namespaces. Permissions are cluster-wide, all or none.
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 
@@ -32,6 +32,7 @@ impl Question {
             (Resource::Authority, Action::Get) => ("certificateauthorities", "get", None),
             (Resource::Certificate, Action::Get) => ("certificateauthorities", "create", Some("certificates")),
             (Resource::Token, Action::Get) => ("tokens", "create", None),
+            (Resource::Record(Class::Permission), action) => ("permissions", plain(action)?, None),
             (Resource::Record(Class::Client) | Resource::Session, _) => return None,
             (Resource::Authority | Resource::Certificate | Resource::Token, _) => return None,
         };
@@ -69,6 +70,17 @@ impl Question {
     }
 }
 
+/// What permissions are asked for; nothing else is done to them.
+fn plain(action: Action) -> Option<&'static str> {
+    match action {
+        Action::Metadata | Action::Get => Some("get"),
+        Action::Create => Some("create"),
+        Action::Update => Some("update"),
+        Action::Delete => Some("delete"),
+        Action::List | Action::Revert | Action::Archive => None,
+    }
+}
+
 fn record(resource: &'static str, action: Action) -> (&'static str, &'static str, Option<&'static str>) {
     let (verb, subresource) = match action {
         Action::List => ("list", None),
@@ -84,6 +96,10 @@ fn record(resource: &'static str, action: Action) -> (&'static str, &'static str
 /// As the resource is called that a role's `resourceNames` would name: the end of a path, and a service's id without
 /// its namespace.
 fn name<'a>(target: &Target<'a>) -> &'a str {
+    // A path's last segment says nothing of where it is: no role could mean one permission by it.
+    if target.resource == Resource::Record(Class::Permission) {
+        return "";
+    }
     let name = target.issuer.unwrap_or(target.name);
     let last = name.rsplit('/').next().unwrap_or_default();
     match (target.resource, target.tenant.as_namespace()) {
@@ -147,6 +163,19 @@ mod tests {
         assert_eq!((asked.verb.as_deref(), asked.name.as_deref()), (Some("create"), Some("root")));
         assert_eq!(asked.resource.as_deref(), Some("certificateauthorities"));
         assert_eq!(asked.subresource.as_deref(), Some("certificates"));
+    }
+
+    #[test]
+    fn permissions_are_plain_verbs_for_all_of_them() {
+        let outside = Tenant::outside();
+        for (action, verb) in
+            [(Action::Get, "get"), (Action::Create, "create"), (Action::Update, "update"), (Action::Delete, "delete")]
+        {
+            let asked = asked(Class::Permission, &outside, "/team/*", action).unwrap();
+            assert_eq!((asked.verb.as_deref(), asked.resource.as_deref()), (Some(verb), Some("permissions")));
+            assert_eq!((asked.subresource, asked.namespace, asked.name), (None, None, None));
+        }
+        assert!(asked(Class::Permission, &outside, "", Action::List).is_none());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Certificate;
 
 use super::later;
 use crate::domain::{Error, Result};
@@ -56,14 +55,6 @@ pub async fn shared(region: Option<String>) -> Result<SdkConfig> {
         ));
     }
     Ok(shared)
-}
-
-/// The same root certificates for requests that we sign ourselves.
-pub fn certificates() -> Result<Vec<Certificate>> {
-    let system = rustls_native_certs::load_native_certs().certs;
-    let built_in = webpki_root_certs::TLS_SERVER_ROOT_CERTS;
-    let certificates = if system.is_empty() { built_in } else { &system };
-    certificates.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>().map_err(Error::internal)
 }
 
 /// The system's root certificates, or `SSL_CERT_FILE`; where there are none, as in our own image, Mozilla's as

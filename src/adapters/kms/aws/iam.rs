@@ -12,6 +12,7 @@ use reqwest::Client;
 use tokio::sync::OnceCell;
 
 use super::client;
+use crate::adapters::roots;
 use crate::app::ports::{Clock, RoleBook};
 use crate::domain::{Error, Result};
 
@@ -42,7 +43,7 @@ pub struct IamRoles {
 impl IamRoles {
     /// Credentials come from where the AWS SDKs look for them.
     pub fn new(place: IamPlace, clock: Arc<dyn Clock>) -> Result<Self> {
-        let http = Client::builder().tls_certs_only(client::certificates()?).timeout(ANSWER).build();
+        let http = Client::builder().tls_certs_only(roots::certificates()?).timeout(ANSWER).build();
         Ok(Self { place, clock, http: http.map_err(Error::internal)?, credentials: OnceCell::new() })
     }
 

@@ -136,9 +136,15 @@ async fn identifiers_are_of_the_keys_and_lead_from_leaf_to_authority() {
     let desk = Desk::new();
     let own = make(&wished(root("root")), None).await;
     desk.lay(&own);
-    let identifier = |name: &str| extension(&desk, "certificate", name).lines().last().unwrap().trim().to_owned();
+    let identifier = |name: &str| {
+        let shown = extension(&desk, "certificate", name);
+        shown.lines().skip(1).map(|line| line.trim().trim_start_matches("keyid:")).collect::<Vec<_>>().join(" ")
+    };
     let of_root = identifier("subjectKeyIdentifier");
-    assert_eq!(identifier("authorityKeyIdentifier"), of_root);
+    let serial = Workshop::new().facts(own.get("certificate").unwrap()).unwrap().serial;
+    let serial: Vec<String> = serial.iter().map(|byte| format!("{byte:02X}")).collect();
+    let itself = format!("{of_root} DirName:/CN=root serial:{}", serial.join(":"));
+    assert_eq!(identifier("authorityKeyIdentifier"), itself);
     // SHA-1 of the bits of the key, as others derive it.
     desk.expect("openssl rsa -in private_key -RSAPublicKey_out -outform DER -out bits");
     let digest = desk.expect("openssl dgst -sha1 -c bits");
@@ -153,16 +159,16 @@ async fn identifiers_are_of_the_keys_and_lead_from_leaf_to_authority() {
 const STRING_TYPES: &str = "
 [req]
 distinguished_name=dn
-string_mask=MASK
+string_mask=@mask@
 prompt=no
 [dn]
-CN=Root of TYPE
+CN=Root of @type@
 O=One
 0.OU=First
 1.OU=Second
 [ca]
 basicConstraints=critical,CA:TRUE
-subjectKeyIdentifier=IDENTIFIER
+subjectKeyIdentifier=@identifier@
 authorityKeyIdentifier=none
 ";
 
@@ -178,9 +184,9 @@ async fn names_of_authorities_are_copied_byte_for_byte_whatever_their_strings_ar
     for (at, (mask, kind)) in types.into_iter().enumerate() {
         let desk = Desk::new();
         let identifier = if at % 2 == 0 { "hash" } else { "none" };
-        let config = STRING_TYPES.replace("IDENTIFIER", identifier).replace("TYPE", kind).replace("MASK", mask);
-        let config = config.replace("string_mask=MASK", &format!("string_mask={mask}"));
-        let config = config.replace(&format!("string_mask={mask}:"), "string_mask=MASK:");
+        let config = [("@mask@", mask), ("@type@", kind), ("@identifier@", identifier)]
+            .iter()
+            .fold(STRING_TYPES.to_owned(), |config, (word, value)| config.replace(word, value));
         fs::write(desk.path("strings"), config).unwrap();
         desk.expect("openssl genrsa -out private_key 2048");
         desk.expect(
