@@ -43,6 +43,11 @@ impl Operation {
         Self { summary, query: &[], body: None, status, answer: None, refusals: &[] }
     }
 
+    pub const fn answers(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub const fn query(mut self, query: &'static [Parameter]) -> Self {
         self.query = query;
         self

@@ -5,9 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::api::shape::{
     Members, Schemas, boolean, exactly, list, named, object, schema, text, text_or_null, texts, with,
 };
+use crate::domain::permission::Operation;
 
 pub fn schemas() -> Schemas {
-    [small(), credentials(), lists(), about()].into_iter().flatten().collect()
+    [small(), credentials(), lists(), permissions(), about()].into_iter().flatten().collect()
 }
 
 fn small() -> Schemas {
@@ -117,6 +118,16 @@ fn lists() -> Schemas {
         ("Certificates", exactly(&[("certificates", list(certificate))])),
         ("Regenerated", exactly(&[("regenerated_credentials", texts())])),
         ("Services", object()),
+    ])
+}
+
+fn permissions() -> Schemas {
+    let own = [("actor", text()), ("path", text()), ("operations", list(schema("PermissionOperation")))];
+    let listed = [("credential_name", text()), ("permissions", list(exactly(&own)))];
+    named([
+        ("PermissionOperation", json!({ "enum": Operation::ALL.map(Operation::as_str) })),
+        ("Permission", exactly(&[&own[..], &[("uuid", schema("Id"))]].concat())),
+        ("CredentialPermissions", exactly(&listed)),
     ])
 }
 

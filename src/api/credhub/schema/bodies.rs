@@ -8,8 +8,11 @@ use crate::domain::authority::credhub::{DAYS_MAX, EXTENDED_KEY_USAGES, KEY_USAGE
 use crate::domain::name::PATH_LIMIT;
 
 pub fn schemas() -> Schemas {
-    [small(), set(), generate(), certificates(), others()].into_iter().flatten().collect()
+    [small(), set(), generate(), certificates(), permissions(), others()].into_iter().flatten().collect()
 }
+
+/// As a regular expression: segments with slashes between them, and perhaps one in front.
+const NAME: &str = "/?[-A-Za-z0-9_.:,()\\[\\]+]+(/[-A-Za-z0-9_.:,()\\[\\]+]+)*";
 
 fn small() -> Schemas {
     let scalar = |limit: Option<u64>| {
@@ -21,7 +24,7 @@ fn small() -> Schemas {
     };
     let name = json!({
         "type": ["string", "number", "boolean"],
-        "pattern": "^/?[-A-Za-z0-9_.:,()\\[\\]+]+(/[-A-Za-z0-9_.:,()\\[\\]+]+)*$",
+        "pattern": format!("^{NAME}$"),
         "maxLength": PATH_LIMIT,
     });
     let flag = json!({ "anyOf": [{ "type": ["boolean", "null"] }, { "enum": ["true", "false"] }] });
@@ -159,6 +162,22 @@ fn certificates() -> Schemas {
         ("RegenerateCertificate", again),
         ("Transitional", some_of(&[("version", version)])),
         ("NewVersion", body(&["value"], &[("value", schema("CertificateValue")), ("transitional", flag())])),
+    ])
+}
+
+fn permissions() -> Schemas {
+    let operations = json!({ "type": ["array", "null"], "items": schema("PermissionOperation") });
+    let own = [("actor", json!({ "type": "string", "minLength": 1 })), ("operations", operations.clone())];
+    let path = json!({ "type": "string", "maxLength": PATH_LIMIT, "pattern": format!("^({NAME}(/\\*)?|/?\\*)$") });
+    let wish = [&own[..], &[("path", path.clone())]].concat();
+    // Which path an entry is about is said once, beside all of them.
+    let entry =
+        body(&["actor", "operations"], &[&own[..], &[("path", json!({ "type": ["string", "null"] }))]].concat());
+    let entries = json!({ "type": "array", "minItems": 1, "items": entry });
+    named([
+        ("PermissionWish", exactly(&wish)),
+        ("OperationsWish", some_of(&[("operations", operations)])),
+        ("CredentialPermissionsWish", exactly(&[("credential_name", path), ("permissions", entries)])),
     ])
 }
 

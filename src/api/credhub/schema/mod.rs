@@ -46,6 +46,7 @@ const PARAMETERS: &[Parameter] = &[
         schema: "Id",
     },
     Parameter { name: "version", about: "a version of the certificate", schema: "Id" },
+    Parameter { name: "uuid", about: "a permission", schema: "Id" },
 ];
 
 const READ: &[Parameter] = &[
@@ -65,6 +66,16 @@ const CERTIFICATE: &[Parameter] =
     &[Parameter { name: "name", about: "the certificate; all, if it is not given", schema: "Text" }];
 const CURRENT: &[Parameter] =
     &[Parameter { name: "current", about: "true: the active one and the transitional one", schema: "Flag" }];
+const GRANTED: &[Parameter] = &[
+    Parameter { name: "path", about: "a name, or a folder with /* behind it; must be given", schema: "Text" },
+    Parameter { name: "actor", about: "whose permission; must be given", schema: "Text" },
+];
+const AT_CREDENTIAL: &[Parameter] =
+    &[Parameter { name: "credential_name", about: "the credential; must be given", schema: "Text" }];
+const OF_ACTOR: &[Parameter] = &[
+    Parameter { name: "credential_name", about: "the credential; must be given", schema: "Text" },
+    Parameter { name: "actor", about: "whose permission; must be given", schema: "Text" },
+];
 
 /// What cannot be asked is 400, and what is not there or not the caller's to read 404.
 const FIND: &[u16] = &[400, 404];
@@ -148,5 +159,37 @@ const OPERATIONS: &[(&str, Operation)] = &[
     (
         "DELETE /api/v1/certificates/{id}/versions/{version}",
         Operation::new("Deletes a version; the last one stays.", "CertificateCredential").or(WRITE),
+    ),
+    (
+        "GET /api/v2/permissions",
+        Operation::new("What an actor may do at a path.", "Permission").query(GRANTED).or(FIND),
+    ),
+    (
+        "POST /api/v2/permissions",
+        Operation::new("A new permission.", "Permission").answers(201).body("PermissionWish").or(SHAPED),
+    ),
+    ("GET /api/v2/permissions/{uuid}", Operation::new("A permission.", "Permission").or(FIND)),
+    (
+        "PUT /api/v2/permissions/{uuid}",
+        Operation::new("A permission with other operations; its path and actor stay.", "Permission")
+            .body("PermissionWish")
+            .or(SHAPED),
+    ),
+    (
+        "PATCH /api/v2/permissions/{uuid}",
+        Operation::new("A permission with other operations, or none.", "Permission").body("OperationsWish").or(SHAPED),
+    ),
+    ("DELETE /api/v2/permissions/{uuid}", Operation::new("Takes a permission away.", "Permission").or(WRITE)),
+    (
+        "GET /api/v1/permissions",
+        Operation::new("Permissions at exactly this name.", "CredentialPermissions").query(AT_CREDENTIAL).or(FIND),
+    ),
+    (
+        "POST /api/v1/permissions",
+        Operation::bare("Adds permissions at a name.", 201).body("CredentialPermissionsWish").or(SHAPED),
+    ),
+    (
+        "DELETE /api/v1/permissions",
+        Operation::bare("Takes away what an actor may do at exactly this name.", 204).query(OF_ACTOR).or(WRITE),
     ),
 ];

@@ -23,12 +23,7 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Of the body of a request. `refusal`: what unknown fields are answered with.
     pub fn of(request: &'a Request, refusal: StatusCode) -> Result<Self, Failure> {
-        check_type(request)?;
-        let fields = Self::read(&request.body, refusal)?;
-        if has_half_letters(&request.body) {
-            return Err(Failure::bad("the body has half of a surrogate pair, which is no letter"));
-        }
-        Ok(fields)
+        Self::read(body(request)?, refusal)
     }
 
     /// The same where a body may be missing.
@@ -150,14 +145,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn check_type(request: &Request) -> Result<(), Failure> {
+/// The body of a request that says it is JSON, or does not say what it is.
+pub fn body(request: &Request) -> Result<&[u8], Failure> {
     let given = request.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
-    let Some(given) = given else { return Ok(()) };
-    let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
-        return Ok(());
+    let kind = given.unwrap_or("application/json").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Err(Failure::bad("the Content-Type must be application/json"));
     }
-    Err(Failure::bad("the Content-Type must be application/json"))
+    if has_half_letters(&request.body) {
+        return Err(Failure::bad("the body has half of a surrogate pair, which is no letter"));
+    }
+    Ok(&request.body)
 }
 
 /// Whether a text of this JSON has a half of a UTF-16 pair without the other. What is kept as JSON is never made a text
