@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warp::http::{StatusCode, header};
+use warp::http::StatusCode;
 use warp::reply::Response;
 
 use crate::api::credhub::error::{self, Failure};
@@ -48,12 +48,7 @@ pub async fn manage(request: Request) -> Response {
     }
 }
 
-/// The body must be called JSON here above all: nobody has to say who calls, and a page in a browser on this host can send
-/// any other sort, or none, without being asked.
 fn wanted(request: &Request) -> Result<bool, Failure> {
-    if !request.headers.contains_key(header::CONTENT_TYPE) {
-        return Err(Failure::bad("the Content-Type must be application/json"));
-    }
     let body = Fields::of(request, StatusCode::UNPROCESSABLE_ENTITY)?;
     body.only(&["read_only_mode"])?;
     body.boolean("read_only_mode")?.ok_or_else(|| Failure::bad("read_only_mode must be true or false"))

@@ -145,10 +145,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The body of a request that says it is JSON, or does not say what it is.
+/// The body of a request that says it is JSON. A page of another site cannot make a browser say so unasked, whose owner
+/// may be known by a certificate, or by nothing but where it runs.
 pub fn body(request: &Request) -> Result<&[u8], Failure> {
     let given = request.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
-    let kind = given.unwrap_or("application/json").split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = given.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
         return Err(Failure::bad("the Content-Type must be application/json"));
     }

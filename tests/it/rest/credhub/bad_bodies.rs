@@ -91,6 +91,8 @@ async fn bodies_that_are_none_are_refused_at_every_route() {
             let (status, told) = answer(request.body(reader.good.to_string())).await;
             assert!(status == 400 && is_sentence(&told, "Content-Type"), "{kind} to {}: {told}", reader.template);
         }
+        let (status, told) = answer(stock.ops(reader.method, &reader.path).body(reader.good.to_string())).await;
+        assert!(status == 400 && is_sentence(&told, "Content-Type"), "nothing to {}: {told}", reader.template);
     }
     assert_eq!(stock.position().await, before);
     stock.close().await;
