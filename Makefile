@@ -39,7 +39,7 @@ manifests: tools check-generated
 units: tools
 	@echo '== tests (about 6 min to build the first time)'
 	$(CLUSTER) build test
-	$(PEERS) kms openapi confidant
+	$(PEERS) kms openapi confidant credhub
 	@tests/peers/postgres/find > /dev/null
 	cargo test --locked --features failpoints --lib --bins
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --features failpoints --test it

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::app::audit::Audit;
 use crate::app::permissions::Grantees;
 use crate::app::ports::Review;
-use crate::domain::actor::Actor;
-use crate::domain::permission::{self, Acl, Action, Decision, Target};
+use crate::domain::actor::{Actor, Standing};
+use crate::domain::permission::{self, Acl, Action, Decision, Granted, Target};
 use crate::domain::{Error, Result};
 
 #[derive(Clone)]
@@ -33,6 +33,14 @@ impl Access {
             (Decision::IfGranted(operation), _) => {
                 Ok(self.grantees.of(&actor.id).await?.allows(operation, target.name))
             }
+        }
+    }
+
+    /// What the caller may at which paths, where stored permissions decide that; `None`: others decide.
+    pub async fn granted(&self, actor: &Actor) -> Result<Option<Arc<Granted>>> {
+        match actor.standing {
+            Standing::Grantee => self.grantees.of(&actor.id).await.map(Some),
+            _ => Ok(None),
         }
     }
 

@@ -7,12 +7,10 @@ use jiff::Timestamp;
 
 use crate::app::ports::{Key, Keymaker};
 use crate::app::records::Records;
-use crate::domain::authority::{self, CertificateRequest, Conventions, Issuer, Policy, PublicKey, Unfit};
-use crate::domain::credential::{Credential, Generate, Kind, Material, generate};
-use crate::domain::entropy::Entropy;
+use crate::domain::authority::{self, CertificateRequest, Issuer, Policy, PublicKey};
+use crate::domain::credential::{Credential, Generate, Material, generate};
 use crate::domain::name::{Path, Tenant};
 use crate::domain::record::Entry;
-use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
 #[derive(Clone)]
@@ -53,11 +51,7 @@ impl Making {
 
     pub async fn certificate(&self, request: &CertificateRequest, tenant: &Tenant) -> Result<Made> {
         let Issuer::Authority(path) = &request.issuer else { return self.signed(request, None).await };
-        let issuer = match request.conventions {
-            Conventions::Own => self.authority(path, tenant).await?,
-            Conventions::Credhub(_) => self.signer(path, tenant).await?,
-        };
-        self.signed(request, Some(&issuer)).await
+        self.signed(request, Some(&self.authority(path, tenant).await?)).await
     }
 
     /// By the authority that is given, which the caller has found to be the one that may and should; else by itself.
@@ -69,12 +63,6 @@ impl Making {
             authority::plan(request, facts.as_ref().zip(policy), self.records.now(), self.records.entropy.as_ref())?;
         let material = self.keymaker.certificate(&plan, issuer.map(|entry| &entry.body.material)).await?;
         Ok(Made { material, not_after: Some(plan.not_after) })
-    }
-
-    /// As Unix systems hold it, with a new salt; to be made once for each password and kept.
-    pub async fn password_hash(&self, password: &SecretText) -> Result<Option<SecretText>> {
-        let entropy: &dyn Entropy = self.records.entropy.as_ref();
-        self.keymaker.crypt(password, entropy.bytes()).await
     }
 
     /// Signed by an authority that was found and may be asked: for the key that is given, or for a new one. Begins at
@@ -106,15 +94,6 @@ impl Making {
         })
     }
 
-    /// Any certificate credential, whoever made it: whether it may sign, its certificate says.
-    async fn signer(&self, path: &Path, tenant: &Tenant) -> Result<Entry<Credential>> {
-        let found = self.records.find_one::<Credential>(Key::Names(&[path.as_str()])).await?;
-        let entry = found
-            .filter(|entry| entry.head.tenant == *tenant)
-            .ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
-        if entry.body.kind == Kind::Certificate { Ok(entry) } else { Err(Unfit::OtherType.into()) }
-    }
-
     pub fn facts(&self, certificate: &Material) -> Result<authority::Facts> {
         self.keymaker.facts(certificate.require("certificate")?)
     }
@@ -123,7 +102,7 @@ impl Making {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::authority::Carried;
+    use crate::domain::authority::{Carried, Conventions};
 
     #[test]
     fn requests_that_were_stored_before_conventions_are_read_and_written_as_they_were() {

@@ -153,6 +153,7 @@ impl App {
                 making: making.clone(),
                 mapping: mapping.clone(),
                 held: Arc::default(),
+                counted: Arc::default(),
             },
             blind_credentials: BlindCredentials { records: known, access: allowed, mapping },
             grants: Grants {

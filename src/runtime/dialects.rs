@@ -43,6 +43,8 @@ pub fn dialects(settings: &Settings) -> Dialects {
     };
     let mut credhub = Credhub::default();
     credhub.settings.auth_server = settings.credhub.auth_server().to_owned();
+    credhub.settings.concatenates_cas = settings.credhub.certificates.concatenate_cas;
+    credhub.settings.additions = settings.credhub.certificates.additions();
     Dialects { confidant: Confidant { settings: confidant }, credhub }
 }
 

@@ -66,8 +66,8 @@ impl Tls {
     }
 
     /// Callers with certificates that are known by their fingerprint must hear that they may show them: `above` are the
-    /// certificates above those, in PEM. Nothing happens if they are known, or if no authorities are believed: without any
-    /// names in the request everybody shows what it has.
+    /// certificates above those, in PEM. They are named beside authorities that are believed, and not alone: without any names
+    /// in the request everybody shows what it has.
     pub fn welcome(&self, above: &str) -> Result<()> {
         let own = if above.is_empty() { Vec::new() } else { roots(above)?.subjects() };
         if is_same(&self.read().own, &own) {

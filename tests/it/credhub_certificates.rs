@@ -9,12 +9,14 @@ use jiff::SignedDuration;
 use strongroom::adapters::store::MemoryStore;
 use strongroom::adapters::system::SystemClock;
 use strongroom::app::App;
+use strongroom::app::by_path::{Made, Mode};
+use strongroom::domain::actor::{Actor, Scheme, Standing};
 use strongroom::domain::authority::credhub::Parameters;
-use strongroom::domain::authority::{Authority, DistinguishedName, Policy, Unfit};
+use strongroom::domain::authority::{Authority, DistinguishedName, Issuer, Policy, Unfit};
 use strongroom::domain::credential::change::{Source, Wish};
-use strongroom::domain::credential::{About, Characters, Credential, Generate, Material};
-use strongroom::domain::name::Path;
-use strongroom::domain::record::{Entry, Owner};
+use strongroom::domain::credential::{About, Characters, Generate, Kind, Material};
+use strongroom::domain::name::{Path, Tenant};
+use strongroom::domain::record::Owner;
 use strongroom::domain::{Error, Result};
 
 use crate::ground::parts;
@@ -32,23 +34,48 @@ async fn room() -> Room {
     Room { app: App::new(parts), dir }
 }
 
+fn admin() -> Actor {
+    Actor { id: "ops".into(), tenant: Tenant::outside(), scheme: Scheme::Basic, standing: Standing::Admin, from: None }
+}
+
+fn path(name: &str) -> Path {
+    Path::parse(&format!("/team/{name}")).expect("a path")
+}
+
 fn named(common_name: &str) -> Parameters {
     Parameters { subject: DistinguishedName::named(common_name), duration: Some(30), ..Parameters::default() }
 }
 
 fn under(ca: &str, common_name: &str) -> Parameters {
-    Parameters { ca: Some(Path::kubernetes("shop", ca)), ..named(common_name) }
+    Parameters { ca: Some(path(ca)), ..named(common_name) }
 }
 
 impl Room {
-    async fn make(&self, name: &str, generate: Generate, authority: Option<Authority>) -> Result<Entry<Credential>> {
-        let owner = Owner { kind: "Credential".into(), namespace: "shop".into(), name: name.into() };
-        let wish = Wish { kind: generate.kind(), about: About::default(), source: Source::Generate(generate) };
-        self.app.credentials.converge(&owner, wish, authority, KEEP).await
+    async fn make(&self, name: &str, wish: Generate) -> Result<Made> {
+        let signer = match &wish {
+            Generate::Certificate(request) => match &request.issuer {
+                Issuer::Authority(path) => Some(self.app.by_path.signer(&admin(), path).await?),
+                Issuer::SelfSigned => None,
+            },
+            _ => None,
+        };
+        let slot = self.app.by_path.require_writable(&admin(), &path(name)).await?;
+        self.app.by_path.generate(&admin(), slot, Mode::Converge, wish, signer, None).await
     }
 
-    async fn certificate(&self, name: &str, parameters: Parameters) -> Result<Entry<Credential>> {
-        self.make(name, Generate::Certificate(Box::new(parameters.request()?)), None).await
+    async fn certificate(&self, name: &str, parameters: Parameters) -> Result<Made> {
+        self.make(name, Generate::Certificate(Box::new(parameters.request()?))).await
+    }
+
+    /// Of a resource, with what it lets itself be used for.
+    async fn authority(&self, policy: Policy) -> Path {
+        let owner = Owner { kind: "CertificateAuthority".into(), namespace: "shop".into(), name: "root".into() };
+        let request = Parameters { is_ca: true, ..named("root") }.request().expect("a request");
+        let source = Source::Generate(Generate::Certificate(Box::new(request)));
+        let wish = Wish { kind: Kind::Certificate, about: About::default(), source };
+        let authority = Some(Authority { parent: None, policy });
+        self.app.credentials.converge(&owner, wish, authority, KEEP).await.expect("an authority");
+        Path::kubernetes("shop", "root")
     }
 
     fn verify(&self, root: &Material, middle: &Material, leaf: &Material) -> String {
@@ -62,8 +89,8 @@ impl Room {
     }
 }
 
-fn refused(result: Result<Entry<Credential>>, expected: &Error) {
-    assert_eq!(result.expect_err("a refusal").to_string(), expected.to_string());
+fn refused(result: Result<Made>, expected: &Error) {
+    assert_eq!(result.err().expect("a refusal").to_string(), expected.to_string());
 }
 
 #[tokio::test]
@@ -73,22 +100,19 @@ async fn a_chain_of_three_verifies_and_a_leaf_may_outlive_who_signed_it() {
     let middle = room.certificate("middle", Parameters { is_ca: true, ..under("root", "middle") }).await.unwrap();
     let long = Parameters { duration: Some(3650), ..under("middle", "leaf") };
     let leaf = room.certificate("leaf", long.clone()).await.unwrap();
-    assert!(leaf.body.not_after > root.body.not_after);
-    let [root, middle, own] = [&root, &middle, &leaf].map(|entry| &entry.body.material);
+    assert!(leaf.version.not_after() > root.version.not_after());
+    let [root, middle, own] = [&root, &middle, &leaf].map(|made| made.version.material());
     assert_eq!(own.get("ca"), middle.get("certificate"));
     assert_eq!(room.verify(root, middle, own), "leaf: OK\n");
-    let again = room.certificate("leaf", long).await.unwrap();
-    assert_eq!(again.stamp.number, leaf.stamp.number, "what is there already is not made again");
+    assert!(!room.certificate("leaf", long).await.unwrap().is_new, "what is there already is not made again");
 }
 
 #[tokio::test]
 async fn what_cannot_sign_says_why() {
     let room = room().await;
-    refused(
-        room.certificate("leaf", under("nothing", "x")).await,
-        &Error::not_found(format!("the certificate authority {}", Path::kubernetes("shop", "nothing"))),
-    );
-    room.make("word", Generate::Password(Characters::default()), None).await.unwrap();
+    let missing = Error::not_found(format!("the certificate authority {}", path("nothing")));
+    refused(room.certificate("leaf", under("nothing", "x")).await, &missing);
+    room.make("word", Generate::Password(Characters::default())).await.unwrap();
     refused(room.certificate("leaf", under("word", "x")).await, &Unfit::OtherType.into());
     room.certificate("alone", Parameters { self_sign: true, ..named("alone") }).await.unwrap();
     refused(room.certificate("leaf", under("alone", "x")).await, &Unfit::NoAuthority.into());
@@ -97,22 +121,19 @@ async fn what_cannot_sign_says_why() {
 #[tokio::test]
 async fn the_policy_of_a_resource_holds_here_too() {
     let room = room().await;
-    let root = Parameters { is_ca: true, ..named("root") }.request().unwrap();
     let max_validity = Some(SignedDuration::from_hours(24 * 30));
-    let policy = Policy { max_validity, allowed_dns_names: vec!["*.shop.svc".into()] };
-    let authority = Some(Authority { parent: None, policy });
-    room.make("root", Generate::Certificate(Box::new(root)), authority).await.unwrap();
-
-    let good = Parameters { alternative_names: vec!["till.shop.svc".into()], ..under("root", "till.shop.svc") };
+    let ca = Some(room.authority(Policy { max_validity, allowed_dns_names: vec!["*.shop.svc".into()] }).await);
+    let till = || Parameters { ca: ca.clone(), ..named("till.shop.svc") };
+    let good = Parameters { alternative_names: vec!["till.shop.svc".into()], ..till() };
     room.certificate("good", good.clone()).await.unwrap();
     let bad = [
-        ("alternativeNames", Parameters { alternative_names: vec!["bank.example".into()], ..good.clone() }),
-        ("common_name", under("root", "bank.example")),
-        ("duration", Parameters { duration: Some(31), ..good.clone() }),
+        ("alternativeNames", Parameters { alternative_names: vec!["bank.example".into()], ..till() }),
+        ("common_name", Parameters { subject: DistinguishedName::named("bank.example"), ..till() }),
+        ("duration", Parameters { duration: Some(31), ..till() }),
         ("is_ca", Parameters { is_ca: true, ..good }),
     ];
     for (field, parameters) in bad {
-        let error = room.certificate("bad", parameters).await.expect_err(field);
+        let error = room.certificate("bad", parameters).await.err().expect(field);
         assert!(matches!(&error, Error::Invalid(all) if all[0].field == field), "{field}: {error}");
     }
 }

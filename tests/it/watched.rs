@@ -49,6 +49,10 @@ impl<E: Eye> Store for Watched<E> {
         self.store.newest(class, which, after, limit).await
     }
 
+    async fn sealed_under(&self, class: Class) -> Result<Vec<(u32, u64)>> {
+        self.store.sealed_under(class).await
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         self.store.due(now, limit).await
     }

@@ -113,6 +113,18 @@ impl Store for MemoryStore {
         Ok(past.into_iter().take(limit).map(|(age, held)| revision_row(age.id, held)).collect())
     }
 
+    async fn sealed_under(&self, class: Class) -> Result<Vec<(u32, u64)>> {
+        let state = self.state();
+        let is_counted = |id: &RecordId| {
+            state.records.get(id).is_some_and(|it| it.head.class == class && it.head.released.is_none())
+        };
+        let mut counts = BTreeMap::new();
+        for (_, (_, sealed)) in state.revisions.iter().filter(|((id, _), _)| is_counted(id)) {
+            *counts.entry(sealed.epoch).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         let is_due = |record: &Record| record.head.released.is_some_and(|release| release.purge_at <= now);
         let mut due = self.state().select(is_due);

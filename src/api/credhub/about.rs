@@ -9,6 +9,7 @@ use crate::api::credhub::error::{self, Failure};
 use crate::api::credhub::wire::fields::Fields;
 use crate::api::credhub::{Answer, Call, Request};
 use crate::api::json::Json;
+use crate::app::by_path::Usage;
 
 /// The version whose behaviour this is: clients switch features on by it.
 const VERSION: &str = "2.15.20";
@@ -27,6 +28,13 @@ pub async fn health() -> Response {
 pub async fn version(call: Arc<Call>) -> Result<Answer, Failure> {
     call.app.record_session(&call.actor, "version").await?;
     Ok(Json::object([("version", Json::text(VERSION))]).into())
+}
+
+/// Versions by the key that they are sealed under.
+pub async fn key_usage(call: Arc<Call>) -> Result<Answer, Failure> {
+    let Usage { active, inactive, unknown } = call.app.by_path.usage(&call.actor).await?;
+    let counts = [("active_key", active), ("inactive_keys", inactive), ("unknown_keys", unknown)];
+    Ok(Json::object(counts.map(|(name, count)| (name, Json::number(count)))).into())
 }
 
 pub async fn management(request: Request) -> Response {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use warp::http::StatusCode;
 
-use crate::api::credhub::data::{answer_made, certificate_setting, concatenated, flag, lengthen, one, shown};
+use crate::api::credhub::data::{add, answer_made, certificate_setting, concatenated, flag, one, shown};
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::wire::certificate as shape;
 use crate::api::credhub::wire::fields::Fields;
@@ -15,12 +15,11 @@ use crate::api::credhub::wire::value;
 use crate::api::credhub::wire::version::Authorities;
 use crate::api::credhub::{Answer, Call};
 use crate::api::json::Json;
-use crate::app::by_path::{Anew, Certificate, Facts, Made, Shown, Wanted};
+use crate::app::by_path::{Certificate, Facts, Made, Order, Shown, Standing, Wanted};
 use crate::domain::authority::credhub::{DAYS_MAX, key_length};
 use crate::domain::authority::{CertificateRequest, Issuer};
 use crate::domain::credential::Generate;
 use crate::domain::name::{Path, RecordId, VersionId};
-use crate::domain::permission::Action;
 
 type Outcome = Result<Answer, Failure>;
 
@@ -64,28 +63,27 @@ pub async fn regenerate(call: Arc<Call>) -> Outcome {
     let id = id(&call)?;
     let body = Fields::of_optional(&call, StatusCode::UNPROCESSABLE_ENTITY)?;
     body.only(&REGENERATE)?;
-    let how = Anew {
-        is_transitional: body.boolean("set_as_transitional")?.unwrap_or(false),
-        by_waiting: body.boolean("allow_transitional_parent_to_sign")?.unwrap_or(false),
-    };
+    let is = |name: &str| Ok::<_, Failure>(body.boolean(name)?.unwrap_or(false));
+    let how = Standing { is_transitional: is("set_as_transitional")?, concatenates: is_concatenated(&call) };
+    let by_waiting = is("allow_transitional_parent_to_sign")?;
     let metadata = value::metadata(&body)?;
     let (length, days) = (body.integer("key_length")?, body.integer("duration")?);
-    let entry = call.app.by_path.require_certificate(&call.actor, Action::Update, id).await?;
+    let entry = call.app.by_path.writable_certificate(&call.actor, id).await?;
     let mut wish = call.app.by_path.active_again(&entry)?;
     if let Generate::Certificate(request) = &mut wish {
         override_request(request, length, days)?;
     }
-    let duration = lengthen(&call, &mut wish);
+    let lasting = add(&call, &mut wish);
     let signer = match &wish {
         Generate::Certificate(request) => match &request.issuer {
-            Issuer::Authority(path) => Some(call.app.by_path.signer_again(path, how.by_waiting).await?),
+            Issuer::Authority(path) => Some(call.app.by_path.signer_again(path, by_waiting).await?),
             Issuer::SelfSigned => None,
         },
         _ => None,
     };
-    let (actor, concatenates) = (&call.actor, is_concatenated(&call));
-    let made = call.app.by_path.regenerate_certificate(actor, id, &wish, signer.as_ref(), metadata, how, concatenates);
-    answer_made(&call, &Made { version: made.await?, is_new: true }, duration).await
+    let order = Order { wish, signer, metadata };
+    let version = call.app.by_path.regenerate_certificate(&call.actor, id, &order, how).await?;
+    answer_made(&call, &Made { version, is_new: true }, lasting).await
 }
 
 fn override_request(request: &mut CertificateRequest, length: Option<i64>, days: Option<i64>) -> Result<(), Failure> {
@@ -102,7 +100,7 @@ fn override_request(request: &mut CertificateRequest, length: Option<i64>, days:
 }
 
 fn is_concatenated(call: &Call) -> bool {
-    call.dialect.settings.certificates.concatenates_cas
+    call.dialect.settings.concatenates_cas
 }
 
 pub async fn update_transitional_version(call: Arc<Call>) -> Outcome {
@@ -127,11 +125,12 @@ pub async fn add_version(call: Arc<Call>) -> Outcome {
     body.only(&["value", "transitional"])?;
     let missing = || Failure::bad("value must be given and not be empty");
     let given = value::certificate(&body.inside("value")?.ok_or_else(missing)?)?;
-    let how = Anew { is_transitional: body.boolean("transitional")?.unwrap_or(false), by_waiting: false };
-    let entry = call.app.by_path.require_certificate(&call.actor, Action::Update, id).await?;
+    let is_transitional = body.boolean("transitional")?.unwrap_or(false);
+    let how = Standing { is_transitional, concatenates: is_concatenated(&call) };
+    let entry = call.app.by_path.writable_certificate(&call.actor, id).await?;
     let path = Path::parse(&entry.head.name)?;
     let setting = certificate_setting(&call, &path, given, None).await?;
-    let version = call.app.by_path.add_version(&call.actor, id, setting, how, is_concatenated(&call)).await?;
+    let version = call.app.by_path.add_version(&call.actor, id, setting, how).await?;
     one(&call, &version, Authorities::SignerOnly).await
 }
 
@@ -148,7 +147,7 @@ pub async fn bulk_regenerate(call: Arc<Call>) -> Outcome {
     let signer = body.text("signed_by")?.filter(|name| !name.is_empty());
     let signer = signer.ok_or_else(|| Failure::bad("signed_by must be given"))?;
     let path = name::path(&signer)?;
-    let prepare = |wish: &mut Generate| _ = lengthen(&call, wish);
+    let prepare = |wish: &mut Generate| _ = add(&call, wish);
     let names = call.app.by_path.regenerate_signed_by(&call.actor, &path, prepare).await?;
     Ok(Json::object([("regenerated_credentials", Json::texts(&names))]).into())
 }

@@ -9,13 +9,14 @@ use crate::api::credhub::error::Failure;
 use crate::api::credhub::wire::fields::Fields;
 use crate::api::credhub::wire::name::{self, slashed};
 use crate::api::credhub::wire::value::{self, Given};
-use crate::api::credhub::wire::version::{self as shape, Authorities, Duration};
+use crate::api::credhub::wire::version::{self as shape, Authorities};
 use crate::api::credhub::wire::{generation, time};
 use crate::api::credhub::{Answer, Call};
 use crate::api::json::Json;
 use crate::app::by_path::{Found, Made, Mode, Setting, Shown, Signer, Version};
 use crate::app::ports::Names;
-use crate::domain::authority::{Issuer, Role};
+use crate::domain::authority::Issuer;
+use crate::domain::authority::credhub::Lasting;
 use crate::domain::credential::lineage::Signed;
 use crate::domain::credential::{Generate, Kind};
 use crate::domain::name::{Path, VersionId};
@@ -74,7 +75,7 @@ pub async fn shown(call: &Call, versions: &[Version], authorities: Authorities) 
 }
 
 pub fn concatenated(call: &Call) -> Authorities {
-    match call.dialect.settings.certificates.concatenates_cas {
+    match call.dialect.settings.concatenates_cas {
         true => Authorities::Concatenated,
         false => Authorities::SignerOnly,
     }
@@ -188,18 +189,18 @@ pub async fn generate(call: Arc<Call>) -> Outcome {
     let path = name::path(&body.text("name")?.unwrap_or_default())?;
     let metadata = value::metadata(&body)?;
     let mut wish = generation::wish(kind, &body)?;
-    let duration = lengthen(&call, &mut wish);
+    let lasting = add(&call, &mut wish);
     let slot = call.app.by_path.require_writable(&call.actor, &path).await?;
     let signer = signer(&call, &wish).await?;
     let made = call.app.by_path.generate(&call.actor, slot, mode, wish, signer, metadata).await?;
-    answer_made(&call, &made, duration).await
+    answer_made(&call, &made, lasting).await
 }
 
-pub async fn answer_made(call: &Call, Made { version, is_new }: &Made, duration: Duration) -> Outcome {
+pub async fn answer_made(call: &Call, Made { version, is_new }: &Made, lasting: Lasting) -> Outcome {
     let shown = call.app.by_path.shown(version).await?;
     let json = shape::version(version, &shown, concatenated(call));
     Ok(match &*shown {
-        Shown::Certificate(facts) => shape::made(json, *is_new, duration, facts.key_bits).into(),
+        Shown::Certificate(facts) => shape::made(json, *is_new, lasting, facts.key_bits).into(),
         _ => json.into(),
     })
 }
@@ -214,24 +215,12 @@ async fn signer(call: &Call, wish: &Generate) -> Result<Option<Signer>, Failure>
     }
 }
 
-/// To what this installation wants at least.
-pub fn lengthen(call: &Call, wish: &mut Generate) -> Duration {
-    let Generate::Certificate(request) = wish else { return Duration::default() };
-    let settings = &call.dialect.settings.certificates;
-    let least = match request.role {
-        Role::Leaf => settings.minimum_duration_of_leaves,
-        Role::Authority { .. } => settings.minimum_duration_of_cas,
-    };
-    let days = |validity: SignedDuration| u32::try_from(validity.as_hours() / 24).unwrap_or(u32::MAX);
-    let is_overridden = days(request.validity) < least;
-    if is_overridden {
-        request.validity = SignedDuration::from_hours(24 * i64::from(least));
+/// As this installation wants it.
+pub fn add(call: &Call, wish: &mut Generate) -> Lasting {
+    match wish {
+        Generate::Certificate(request) => call.dialect.settings.additions.apply(request),
+        _ => Lasting::default(),
     }
-    if settings.gives_cas_usages && request.role != Role::Leaf && request.key_usages.is_empty() {
-        use crate::domain::authority::KeyUsage::{CrlSign, KeyCertSign};
-        request.key_usages = vec![KeyCertSign, CrlSign];
-    }
-    Duration { used: days(request.validity), is_overridden }
 }
 
 const BY_NAME: [&str; 2] = ["name", "metadata"];
@@ -256,7 +245,7 @@ async fn regenerate_at(call: &Call, path: &Path, metadata: Option<String>) -> Ou
         return one(call, &version, concatenated(call)).await;
     }
     let mut again = call.app.by_path.certificate_again(&slot)?;
-    let duration = lengthen(call, &mut again);
+    let lasting = add(call, &mut again);
     let signer = signer(call, &again).await.map_err(|failure| match failure {
         // Here it is as if the certificate were not there.
         Failure::Error(crate::domain::Error::NotFound { .. }) => Failure::no_access(),
@@ -264,5 +253,5 @@ async fn regenerate_at(call: &Call, path: &Path, metadata: Option<String>) -> Ou
     })?;
     // Overwriting what is there: it is made anew whatever it is.
     let made = call.app.by_path.generate(&call.actor, slot, Mode::Overwrite, again, signer, metadata).await?;
-    answer_made(call, &made, duration).await
+    answer_made(call, &made, lasting).await
 }

@@ -68,6 +68,7 @@ static ROUTES: &[Route<Credhub>] = &[
     known(Method::DELETE, "/api/v1/certificates/{id}/versions/{version}", Delete, CREDENTIAL, |call| {
         run(call, certificates::delete_version)
     }),
+    known(Method::GET, "/api/v1/key-usage", Get, Resource::Session, |call| run(call, about::key_usage)),
     open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),

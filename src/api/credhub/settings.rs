@@ -2,33 +2,26 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-#[derive(Debug, Default)]
+use crate::domain::authority::credhub::Additions;
+
+#[derive(Debug)]
 pub struct Settings {
     /// Where clients get their tokens: told by `/info`, asked by nobody here.
     pub auth_server: String,
     pub read_only: ReadOnly,
-    pub certificates: Certificates,
-}
-
-/// How certificates are made and shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificates {
     /// While an authority is rotated, what it signed shows both of its certificates as `ca`.
     pub concatenates_cas: bool,
-    /// Days; what is asked to end earlier ends then.
-    pub minimum_duration_of_cas: u32,
-    pub minimum_duration_of_leaves: u32,
-    /// Authorities that ask for no key usages may sign certificates and lists of revoked ones.
-    pub gives_cas_usages: bool,
+    /// What every certificate gets beside what is asked for.
+    pub additions: Additions,
 }
 
-impl Default for Certificates {
+impl Default for Settings {
     fn default() -> Self {
         Self {
+            auth_server: String::new(),
+            read_only: ReadOnly::default(),
             concatenates_cas: true,
-            minimum_duration_of_cas: 0,
-            minimum_duration_of_leaves: 0,
-            gives_cas_usages: false,
+            additions: Additions::default(),
         }
     }
 }

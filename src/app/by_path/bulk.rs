@@ -31,9 +31,12 @@ impl ByPath {
     ) -> Result<Vec<String>> {
         let mut made = HashMap::new();
         for _ in 0..TRIES {
-            let root = match self.signer(actor, path).await {
-                Err(Error::NotFound { .. }) if self.is_absent(path).await? => return Ok(Vec::new()),
-                found => found?,
+            let root = match self.require(actor, Action::Get, path.as_str()).await {
+                Err(Error::NotFound { .. }) => return Ok(Vec::new()),
+                Err(Error::Forbidden { .. }) => {
+                    return Err(Error::not_found(format!("the certificate authority {path}")));
+                }
+                found => Signer::of(&found?, false)?,
             };
             let tree = self.tree(actor, root.path()).await?;
             self.make_all(&tree, &root, &prepare, &mut made).await?;
@@ -59,11 +62,6 @@ impl ByPath {
             }
         }
         Err(Conflict::Stale { what: format!("what {path} has signed") }.into())
-    }
-
-    async fn is_absent(&self, path: &Path) -> Result<bool> {
-        let key = crate::app::ports::Key::Names(&[path.as_str()]);
-        Ok(self.records.find_one::<crate::domain::credential::Credential>(key).await?.is_none())
     }
 
     /// Authorities before what they have signed; each certificate once. The caller may read every authority and write all.

@@ -18,13 +18,21 @@ use crate::domain::record::{Entry, Head, Origin, Stamp};
 use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
 
-/// How a certificate is made anew.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Anew {
+/// What a certificate is to be made of.
+pub struct Order {
+    /// From [`ByPath::active_again`], or like it.
+    pub wish: Generate,
+    pub signer: Option<Signer>,
+    pub metadata: Option<String>,
+}
+
+/// How another version of a certificate comes to stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
     /// It waits beside the one that counts.
     pub is_transitional: bool,
-    /// A newer version of its authority that waits signs it.
-    pub by_waiting: bool,
+    /// What an authority has signed shows both of its certificates.
+    pub concatenates: bool,
 }
 
 impl ByPath {
@@ -81,7 +89,7 @@ impl ByPath {
     }
 
     /// Certificates of whom the caller may read: all, or the one of this name.
-    pub async fn require_certificate(&self, actor: &Actor, action: Action, id: RecordId) -> Result<Known> {
+    async fn require_certificate(&self, actor: &Actor, action: Action, id: RecordId) -> Result<Known> {
         let missing = || Error::not_found(format!("certificate {id}"));
         let found = self.records.find_one::<Credential>(Key::Ids(&[id])).await?;
         let found = found.filter(|entry| entry.head.origin != Origin::Own).ok_or_else(missing)?;
@@ -108,17 +116,15 @@ impl ByPath {
         Ok(versions)
     }
 
-    /// Made anew as `wish` says, which is from [`ByPath::active_again`] or like it.
+    /// Another version that is made.
     pub async fn regenerate_certificate(
         &self,
         actor: &Actor,
         id: RecordId,
-        wish: &Generate,
-        signer: Option<&Signer>,
-        metadata: Option<String>,
-        how: Anew,
-        concatenates: bool,
+        order: &Order,
+        how: Standing,
     ) -> Result<Version> {
+        let Order { wish, signer, metadata } = order;
         let mut made = None;
         for _ in 0..TRIES {
             let entry = self.writable_certificate(actor, id).await?;
@@ -128,11 +134,11 @@ impl ByPath {
             }
             let content = match made.take() {
                 Some(content) => content,
-                None => self.content(&entry.head, wish, signer, metadata.clone()).await?,
+                None => self.content(&entry.head, wish, signer.as_ref(), metadata.clone()).await?,
             };
-            let kept = Content { ..content.clone() };
+            let kept = content.clone();
             let planned = self.records.plan(actor, &*entry, |stamp| self.with(&entry, stamp, content, how));
-            match self.write_rotation(actor, &entry, planned, concatenates).await {
+            match self.write_rotation(actor, &entry, planned, how.concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => made = Some(kept),
                 Err(error) => return Err(error),
                 Ok(written) => {
@@ -160,7 +166,7 @@ impl ByPath {
     }
 
     /// The record with another version: the one that counts, or the one that waits.
-    fn with(&self, entry: &Known, stamp: &Stamp, content: Content, how: Anew) -> Credential {
+    fn with(&self, entry: &Known, stamp: &Stamp, content: Content, how: Standing) -> Credential {
         let mut body = entry.body.clone();
         let lineage = body.lineage.get_or_insert_default();
         if !how.is_transitional {
@@ -173,21 +179,15 @@ impl ByPath {
         body
     }
 
-    pub(super) async fn writable_certificate(&self, actor: &Actor, id: RecordId) -> Result<Known> {
+    /// The caller may write it, and no resource does.
+    pub async fn writable_certificate(&self, actor: &Actor, id: RecordId) -> Result<Known> {
         let entry = self.require_certificate(actor, Action::Update, id).await?;
         entry.head.require_writer(&Origin::Rest)?;
         Ok(entry)
     }
 
     /// Another version that a caller brings.
-    pub async fn add_version(
-        &self,
-        actor: &Actor,
-        id: RecordId,
-        setting: Setting,
-        how: Anew,
-        concatenates: bool,
-    ) -> Result<Version> {
+    pub async fn add_version(&self, actor: &Actor, id: RecordId, setting: Setting, how: Standing) -> Result<Version> {
         let Setting { material, metadata, not_after, signed, .. } = setting;
         let content = Content { material, generated: None, not_after, metadata, signed };
         for _ in 0..TRIES {
@@ -197,7 +197,7 @@ impl ByPath {
                 return Err(only_one_waits());
             }
             let planned = self.records.plan(actor, &*entry, |stamp| self.with(&entry, stamp, content.clone(), how));
-            match self.write_rotation(actor, &entry, planned, concatenates).await {
+            match self.write_rotation(actor, &entry, planned, how.concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => {
                     let made = Version::made_by(&written?);

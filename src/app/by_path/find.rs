@@ -13,7 +13,7 @@ use crate::domain::Result;
 use crate::domain::actor::Actor;
 use crate::domain::credential::Credential;
 use crate::domain::name::Tenant;
-use crate::domain::permission::{Action, Target};
+use crate::domain::permission::{Action, Granted, Operation, Readable, Scope, Target};
 use crate::domain::record::{Class, Entry, Origin};
 
 /// A credential that was found.
@@ -38,9 +38,9 @@ pub struct Certificate {
 impl ByPath {
     /// Those with such names, the newest first. What has only a transitional version is left out.
     pub async fn find(&self, actor: &Actor, names: Names<'_>) -> Result<Vec<Found>> {
-        self.require_list(actor).await?;
+        let granted = self.require_list(actor).await?;
         let mut found = Vec::new();
-        let see = |entry: Entry<Credential>| {
+        let mut see = |entry: Entry<Credential>| {
             let entry = Arc::new(entry);
             if entry.head.origin != Origin::Own
                 && let Some(active) = Version::active(&entry)
@@ -48,7 +48,18 @@ impl ByPath {
                 found.push(Found { name: entry.head.name.clone(), at: active.at(), not_after: None });
             }
         };
-        self.records.each_named::<Credential>(names, see).await?;
+        match granted.as_deref().map(Granted::readable) {
+            None | Some(Readable::Everything) => self.records.each_named::<Credential>(names, see).await?,
+            Some(Readable::Only(scopes)) => {
+                let (folders, single) = within(scopes, names.prefix);
+                for folder in &folders {
+                    self.records.each_named::<Credential>(Names { prefix: folder, ..names }, &mut see).await?;
+                }
+                let part = names.part.to_ascii_lowercase();
+                let single: Vec<&str> = single.into_iter().filter(|name| name.contains(&part)).collect();
+                self.records.find::<Credential>(Key::Names(&single)).await?.into_iter().for_each(see);
+            }
+        }
         found.sort_by(|one, other| other.at.cmp(&one.at).then_with(|| one.name.cmp(&other.name)));
         self.records.audit.list(actor, Class::Credential).await?;
         Ok(found)
@@ -56,14 +67,15 @@ impl ByPath {
 
     /// Certificates whose newest version ends by then, and which have such names.
     pub async fn find_expiring(&self, actor: &Actor, names: Names<'_>, by: Timestamp) -> Result<Vec<Found>> {
-        self.require_list(actor).await?;
+        let granted = self.require_list(actor).await?;
         // Behind every id of that second.
         let last = format!("{}~", expiry_key(by));
         let entries = self.records.find::<Credential>(Key::AliasesUpTo(AliasKind::Expiry, &last)).await?;
         let (prefix, part) = (names.prefix.to_ascii_lowercase(), names.part.to_ascii_lowercase());
         let is_meant = |entry: &Entry<Credential>| {
             let name = entry.head.name.to_ascii_lowercase();
-            entry.head.origin != Origin::Own && name.starts_with(&prefix) && name.contains(&part)
+            let is_named = name.starts_with(&prefix) && name.contains(&part);
+            entry.head.origin != Origin::Own && is_named && may_read(granted.as_deref(), &name)
         };
         let newest = |entry: Entry<Credential>| {
             let newest = Version::of(&Arc::new(entry)).max_by_key(Version::at)?;
@@ -77,7 +89,7 @@ impl ByPath {
 
     /// Certificates, in the order of their names, each with its versions, the newest first, and what it has signed.
     pub async fn certificates(&self, actor: &Actor) -> Result<Vec<Certificate>> {
-        self.require_list(actor).await?;
+        let granted = self.require_list(actor).await?;
         // Whatever has an end is a certificate.
         let all = self.records.find::<Credential>(Key::AliasesUpTo(AliasKind::Expiry, "~")).await?;
         let mut all: Vec<_> = all.into_iter().filter(|entry| entry.head.origin != Origin::Own).map(Arc::new).collect();
@@ -92,7 +104,7 @@ impl ByPath {
             }
         }
         let mut found = Vec::with_capacity(all.len());
-        for entry in all {
+        for entry in all.into_iter().filter(|entry| may_read(granted.as_deref(), &entry.head.name)) {
             let signs = children.remove(&entry.head.name.to_ascii_lowercase()).unwrap_or_default();
             let versions = self.all_versions(&entry, None).await?;
             found.push(Certificate { signed_by: self.signed_by(&versions), versions, signs, entry });
@@ -118,8 +130,52 @@ impl ByPath {
         }
     }
 
-    async fn require_list(&self, actor: &Actor) -> Result<()> {
-        let tenant = Tenant::outside();
-        self.access.require(actor, Action::List, &Target::new(Class::Credential, &tenant, "")).await
+    /// Who has stored permissions may always look, and sees what those show; everybody else sees all or nothing.
+    async fn require_list(&self, actor: &Actor) -> Result<Option<Arc<Granted>>> {
+        let granted = self.access.granted(actor).await?;
+        if granted.is_none() {
+            let tenant = Tenant::outside();
+            self.access.require(actor, Action::List, &Target::new(Class::Credential, &tenant, "")).await?;
+        }
+        Ok(granted)
+    }
+}
+
+fn may_read(granted: Option<&Granted>, name: &str) -> bool {
+    granted.is_none_or(|granted| granted.allows(Operation::Read, name))
+}
+
+/// Of what may be read, what begins like this: folders with their last slash, and single names. All in lower case.
+fn within<'a>(scopes: &'a [Scope], prefix: &str) -> (Vec<String>, Vec<&'a str>) {
+    let prefix = prefix.to_ascii_lowercase();
+    let (mut folders, mut single) = (Vec::new(), Vec::new());
+    for scope in scopes {
+        match scope.folder().map(|folder| format!("{folder}/")) {
+            Some(folder) if folder.starts_with(&prefix) => folders.push(folder),
+            Some(folder) if prefix.starts_with(&folder) => folders.push(prefix.clone()),
+            None if scope.as_str().starts_with(&prefix) => single.push(scope.as_str()),
+            _ => {}
+        }
+    }
+    (folders, single)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_read_is_looked_at() {
+        let scopes = ["/a/*", "/b/c/*", "/b/one", "/z"].map(|text| Scope::parse(text).unwrap());
+        let looked = |prefix: &str| {
+            let (folders, single) = within(&scopes, prefix);
+            (folders.join(" "), single.join(" "))
+        };
+        assert_eq!(looked(""), ("/a/ /b/c/".into(), "/b/one /z".into()));
+        assert_eq!(looked("/"), looked(""));
+        assert_eq!(looked("/B/"), ("/b/c/".into(), "/b/one".into()));
+        assert_eq!(looked("/a/deep/"), ("/a/deep/".into(), String::new()));
+        assert_eq!(looked("/ab/"), (String::new(), String::new()));
+        assert_eq!(looked("/z/"), (String::new(), String::new()));
     }
 }

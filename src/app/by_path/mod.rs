@@ -6,6 +6,7 @@ mod certificates;
 mod find;
 mod shown;
 mod signer;
+mod usage;
 mod version;
 mod write;
 
@@ -25,10 +26,11 @@ use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
 use crate::domain::{Error, Result};
 
-pub use certificates::{Anew, Wanted};
+pub use certificates::{Order, Standing, Wanted};
 pub use find::{Certificate, Found};
 pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
+pub use usage::{Counted, Usage};
 pub use version::Version;
 pub use write::{Made, Mode, Setting, Slot};
 
@@ -39,6 +41,7 @@ pub struct ByPath {
     pub(super) making: Making,
     pub(super) mapping: Mapping,
     pub(super) held: Arc<Held>,
+    pub(super) counted: Arc<Counted>,
 }
 
 type Known = Arc<Entry<Credential>>;

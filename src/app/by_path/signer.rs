@@ -43,6 +43,9 @@ impl Signer {
 
     /// The active version signs, unless a newer one in waiting is asked to.
     pub(super) fn of(entry: &Known, may_wait: bool) -> Result<Self> {
+        if entry.body.kind != Kind::Certificate {
+            return Err(Unfit::OtherType.into());
+        }
         let missing = || Error::not_found(format!("the certificate authority {}", entry.head.name));
         let versions: Vec<Version> = Version::of(entry).collect();
         let active = versions.iter().find(|version| !version.is_transitional());
@@ -83,9 +86,6 @@ impl ByPath {
             Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Err(missing()),
             found => found?,
         };
-        if entry.body.kind != Kind::Certificate {
-            return Err(Unfit::OtherType.into());
-        }
         Signer::of(&entry, false)
     }
 

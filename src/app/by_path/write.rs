@@ -139,12 +139,23 @@ impl ByPath {
                 None => self.make(slot.path(), &wish, signer.as_ref(), metadata.clone()).await?,
             };
             match self.try_write(actor, &slot, &draft).await {
-                Err(Error::Conflict(Conflict::Stale { .. } | Conflict::Exists { .. })) => made = Some(draft),
+                Err(Error::Conflict(why @ (Conflict::Stale { .. } | Conflict::Exists { .. }))) => {
+                    made = Some(draft);
+                    slot = self.again(actor, &slot, why).await?;
+                }
                 written => return Ok(Made { version: written?, is_new: true }),
             }
-            slot = self.require_writable(actor, &slot.path).await?;
         }
         Err(busy(&slot.path))
+    }
+
+    /// What is there now. What has this path for its title without being there stays in the way.
+    async fn again(&self, actor: &Actor, slot: &Slot, why: Conflict) -> Result<Slot> {
+        let slot = self.require_writable(actor, &slot.path).await?;
+        match why {
+            Conflict::Exists { .. } if slot.current.is_none() => Err(why.into()),
+            _ => Ok(slot),
+        }
     }
 
     /// What is there, if it will do.
@@ -173,10 +184,12 @@ impl ByPath {
                 let inspection = self.making.keymaker.inspect(certificate)?;
                 let signed_by = version.signed().and_then(|signed| signed.by.as_ref());
                 let is_signer = |signer: &Signer| {
-                    signed_by.is_some_and(|path| path.as_str().eq_ignore_ascii_case(signer.path().as_str()))
-                        && version.material().get("ca") == Some(signer.certificate())
+                    let is_named = |path: &Path| path.as_str().eq_ignore_ascii_case(signer.path().as_str());
+                    // An authority of a resource may come with those above it.
+                    let alone = self.making.keymaker.alone(signer.certificate())?;
+                    Ok::<_, Error>(signed_by.is_some_and(is_named) && version.material().get("ca") == Some(&alone))
                 };
-                inspection.satisfies(request) && signer.is_none_or(is_signer)
+                inspection.satisfies(request) && signer.map_or(Ok(true), is_signer)?
             }
         })
     }
@@ -212,10 +225,11 @@ impl ByPath {
     async fn write(&self, actor: &Actor, mut slot: Slot, draft: Draft) -> Result<Version> {
         for _ in 0..TRIES {
             match self.try_write(actor, &slot, &draft).await {
-                Err(Error::Conflict(Conflict::Stale { .. } | Conflict::Exists { .. })) => {}
+                Err(Error::Conflict(why @ (Conflict::Stale { .. } | Conflict::Exists { .. }))) => {
+                    slot = self.again(actor, &slot, why).await?;
+                }
                 written => return written,
             }
-            slot = self.require_writable(actor, &slot.path).await?;
             slot.require_kind(draft.setting.kind)?;
         }
         Err(busy(&slot.path))

@@ -191,6 +191,9 @@ pub trait Store: Send + Sync {
     /// Revisions of records of the class that are not released, the newest first, after this place, at most `limit`.
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>>;
 
+    /// How many revisions of records of the class that are not released are sealed under each epoch. Counts them all.
+    async fn sealed_under(&self, class: Class) -> Result<Vec<(u32, u64)>>;
+
     /// Records whose release ended at or before `now`, at most `limit`.
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>>;
 

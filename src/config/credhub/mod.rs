@@ -1,5 +1,6 @@
 //! Settings of CredHub's API: the part `credhub` of the YAML file. They are structured, so they have no flags.
 
+mod certificates;
 mod issuer;
 mod mutual_tls;
 mod permissions;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 
 use super::kms::check_endpoint;
 use super::{Refused, refuse};
+pub use certificates::Certificates;
 pub use issuer::{Issuer, IssuerKeys};
 pub use mutual_tls::MutualTls;
 pub use permissions::Permissions;
@@ -20,6 +22,7 @@ pub struct Credhub {
     pub auth: Auth,
     /// What callers may.
     pub permissions: Permissions,
+    pub certificates: Certificates,
 }
 
 /// Who may call, beside those who may call any API.
@@ -34,6 +37,7 @@ pub struct Auth {
 
 impl Credhub {
     pub(super) fn check(&self) -> Result<(), Refused> {
+        self.certificates.check()?;
         if let Some(url) = &self.auth_server {
             check_endpoint("credhub.authServer", url)?;
         }

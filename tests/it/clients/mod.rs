@@ -1,6 +1,7 @@
 //! Official clients of other servers, unchanged, against the real binary: with moto as AWS KMS.
 
 mod confidant;
+mod credhub;
 mod moving;
 
 use std::collections::BTreeMap;

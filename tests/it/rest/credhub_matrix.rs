@@ -4,10 +4,11 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use strongroom::api::credhub::Credhub;
 use strongroom::api::route::Dialect;
+use strongroom::domain::authority::{Issuer, Policy, Role};
 use strongroom::domain::client::State;
 
 use crate::rest::header_login;
-use crate::rest::house::{House, Setup, client};
+use crate::rest::house::{House, Setup, client, request};
 use crate::rest::kmsauth::KeyFile;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +75,11 @@ enum Whose {
 const OWNERS: [Whose; 3] = [Whose::Shop, Whose::Bank, Whose::Nobodys];
 
 impl Whose {
-    fn path(self) -> &'static str {
+    fn path(self, turn: usize) -> String {
         match self {
-            Self::Shop => "/kubernetes/shop/db",
-            Self::Bank => "/kubernetes/bank/db",
-            Self::Nobodys => "/kubernetes/nobody/db",
+            Self::Shop => "/kubernetes/shop/db".to_owned(),
+            Self::Bank => "/kubernetes/bank/db".to_owned(),
+            Self::Nobodys => format!("/kubernetes/nobody/{turn}"),
         }
     }
 }
@@ -101,11 +102,57 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> Wanted {
     let own = whose == Whose::Shop && who == Who::GranteeOfShop;
     let sees = all || own || (whose == Whose::Shop && who == Who::GranteeThatSees);
     let writes = all || own || who == Who::TokenThatWrites;
+    // Confidant's users may everything with credentials, by whichever API.
+    let of_values = all || own || who == Who::UserPrincipal || (whose == Whose::Shop && who == Who::GranteeOfValues);
+    let (reads, creates, deletes) = (of_values, of_values || who == Who::TokenThatWrites, of_values);
     // Who may, and finds nothing, did nothing and was denied nothing.
     let found = |status: u16| if whose == Whose::Nobodys { (404, 0) } else { (status, 1) };
     let allowed = |allowed: bool, wanted: Wanted| if allowed { wanted } else { (404, 1) };
     match (method.as_str(), template) {
-        ("GET", "/version") => (200, 1),
+        ("GET", "/version" | "/api/v1/key-usage") => (200, 1),
+        ("POST", "/api/v1/interpolate") => allowed(reads, found(200)),
+        // Who has stored permissions may always look; of everybody else it takes the right to list.
+        ("GET", "/api/v1/certificates") => {
+            let lists = all || matches!(who, Who::TokenThatSees | Who::UserPrincipal);
+            let grantee =
+                matches!(who, Who::GranteeOfShop | Who::GranteeThatSees | Who::GranteeOfValues | Who::GranteeWithout);
+            allowed(lists || grantee, (200, 1))
+        }
+        (_, template) if template.starts_with("/api/v1/certificates/{id}") && whose == Whose::Nobodys => (404, 0),
+        ("GET", "/api/v1/certificates/{id}/versions") => allowed(reads, (200, 1)),
+        // A resource manages them.
+        ("DELETE", "/api/v1/certificates/{id}/versions/{version}") => allowed(deletes, (409, 0)),
+        (_, template) if template.starts_with("/api/v1/certificates/{id}") => {
+            if creates {
+                (409, 0)
+            } else {
+                (403, 1)
+            }
+        }
+        // Who has signed nothing, and what is of another type.
+        ("POST", "/api/v1/bulk-regenerate") => {
+            allowed(reads, if whose == Whose::Nobodys { (200, 0) } else { (400, 0) })
+        }
+        // What no record has is nobody's: there is no name to ask about.
+        ("GET", "/api/v1/data/{id}") if whose == Whose::Nobodys => (404, 0),
+        ("GET", "/api/v1/data" | "/api/v1/data/{id}") => allowed(reads, found(200)),
+        // A resource writes what is below `shop` and `bank`; elsewhere it is new.
+        ("PUT" | "POST", "/api/v1/data") if creates => {
+            if whose == Whose::Nobodys {
+                (200, 1)
+            } else {
+                (409, 0)
+            }
+        }
+        ("POST", "/api/v1/regenerate") if creates => {
+            if whose == Whose::Nobodys {
+                (404, 0)
+            } else {
+                (409, 0)
+            }
+        }
+        ("PUT" | "POST", "/api/v1/data" | "/api/v1/regenerate") => (403, 1),
+        ("DELETE", "/api/v1/data") => allowed(deletes, if whose == Whose::Nobodys { (404, 0) } else { (409, 0) }),
         ("GET", "/api/v2/permissions" | "/api/v2/permissions/{uuid}" | "/api/v1/permissions") => {
             allowed(sees, found(200))
         }
@@ -137,6 +184,10 @@ impl Cast {
         house.basic("shop/suspended", State::Suspended).await;
         house.managed("shop", "db", &[("db", "shop-value")]).await;
         house.managed("bank", "db", &[("db", "bank-value")]).await;
+        for namespace in ["shop", "bank"] {
+            let request = request("root", Role::Authority { path_length: None }, Issuer::SelfSigned);
+            house.authority_of(namespace, request, Policy::default()).await;
+        }
         // A server's certificate: made here, but for no client.
         let (chain, key, _) = crate::rest::house::certificate(&house.app, "strongroom.example").await;
         let unknown = client(&house.roots, Some(&(chain + key.expose())));
@@ -188,16 +239,33 @@ impl Cast {
     }
 
     /// A permission of its own for each turn, so that none depends on another.
-    async fn target(&self, whose: Whose, turn: usize) -> String {
-        match whose {
-            Whose::Nobodys => format!("00000000-0000-4000-8000-{turn:012}"),
-            _ => self.permission(whose.path(), &format!("some-{turn}"), &["read"]).await,
+    async fn target(&self, template: &str, whose: Whose, turn: usize) -> String {
+        let path = whose.path(turn);
+        match (whose, template) {
+            (Whose::Nobodys, _) => format!("00000000-0000-4000-8000-{turn:012}"),
+            (_, "/api/v1/data/{id}") => {
+                let (_, found) = self.house.get(&format!("/api/v1/data?current=true&name={path}")).await;
+                found["data"][0]["id"].as_str().unwrap().to_owned()
+            }
+            (_, template) if template.starts_with("/api/v1/certificates/{id}") => {
+                let name = path.replace("/db", "/root");
+                let (_, found) = self.house.get(&format!("/api/v1/certificates?name={name}")).await;
+                found["certificates"][0]["id"].as_str().unwrap().to_owned()
+            }
+            (_, template) if template.contains("permissions") => {
+                self.permission(&path, &format!("some-{turn}"), &["read"]).await
+            }
+            _ => String::new(),
         }
     }
 }
 
+fn filled(template: &str, id: &str) -> String {
+    ["{uuid}", "{id}", "{version}"].iter().fold(template.to_owned(), |path, name| path.replace(name, id))
+}
+
 fn asked(route: (&Method, &str), whose: Whose, turn: usize) -> (String, Value) {
-    let (path, actor) = (whose.path(), format!("some-{turn}"));
+    let (path, actor) = (whose.path(turn), format!("some-{turn}"));
     let made = format!("new-{turn}");
     match (route.0.as_str(), route.1) {
         ("GET", "/api/v2/permissions") => (format!("?path={path}&actor={actor}"), json!(null)),
@@ -209,6 +277,14 @@ fn asked(route: (&Method, &str), whose: Whose, turn: usize) -> (String, Value) {
             let permissions = json!([{"actor": made, "operations": ["read"]}]);
             (String::new(), json!({"credential_name": path, "permissions": permissions}))
         }
+        ("GET" | "DELETE", "/api/v1/data") => (format!("?name={path}"), json!(null)),
+        ("PUT", "/api/v1/data") => (String::new(), json!({"name": path, "type": "json", "value": {"a": "b"}})),
+        ("POST", "/api/v1/data") => (String::new(), json!({"name": path, "type": "password", "mode": "overwrite"})),
+        ("POST", "/api/v1/regenerate") => (String::new(), json!({"name": path})),
+        ("POST", "/api/v1/bulk-regenerate") => (String::new(), json!({"signed_by": path})),
+        ("POST", "/api/v1/interpolate") => (String::new(), json!({"a": [{"credentials": {"credhub-ref": path}}]})),
+        ("POST", "/api/v1/certificates/{id}/versions") => (String::new(), json!({"value": {"certificate": "x"}})),
+        ("PUT", "/api/v1/certificates/{id}/update_transitional_version") => (String::new(), json!({"version": null})),
         ("PUT", _) => (String::new(), json!({"path": path, "actor": actor, "operations": ["write"]})),
         ("PATCH", _) => (String::new(), json!({"operations": ["write"]})),
         ("POST", "/management") => (String::new(), json!({"read_only_mode": false})),
@@ -224,16 +300,19 @@ async fn every_caller_of_credhubs_gets_what_its_rights_are_and_nothing_else() {
         for route in Credhub::routes() {
             for (who, whose) in CALLERS.iter().flat_map(|who| OWNERS.map(|whose| (*who, whose))) {
                 turn += 1;
-                let id = cast.target(whose, turn).await;
+                let id = cast.target(route.template, whose, turn).await;
                 let (query, body) = asked((&route.method, route.template), whose, turn);
-                let path = format!("{mount}{}{query}", route.template.replace("{uuid}", &id));
+                let path = format!("{mount}{}{query}", filled(route.template, &id));
                 let before = cast.house.recorded().await;
                 let response = cast.request(who, &route.method, &path).json(&body).send().await.unwrap();
                 let status = response.status().as_u16();
                 let text = response.text().await.unwrap();
                 let recorded = cast.house.recorded().await - before;
                 let wanted = expected(&route.method, route.template, who, whose);
-                if (status, recorded) != wanted || text.contains("-value") {
+                let is_read = status == 200
+                    && ["/api/v1/data", "/api/v1/interpolate"].iter().any(|own| route.template.starts_with(own));
+                let shows = text.contains("-value") && !is_read;
+                if (status, recorded) != wanted || shows {
                     let got = (status, recorded);
                     wrong.push(format!("{} {path} by {who:?}: {got:?}, not {wanted:?}: {text}", route.method));
                 }
@@ -242,5 +321,35 @@ async fn every_caller_of_credhubs_gets_what_its_rights_are_and_nothing_else() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(turn, Credhub::MOUNTS.len() * Credhub::routes().len() * CALLERS.len() * OWNERS.len());
+    cast.house.close().await;
+}
+
+#[tokio::test]
+async fn a_search_shows_each_caller_what_it_may_read() {
+    let cast = Cast::new().await;
+    let all = ["/kubernetes/bank/db", "/kubernetes/bank/root", "/kubernetes/shop/db", "/kubernetes/shop/root"];
+    for who in CALLERS {
+        let wanted: (u16, &[&str]) = match who {
+            Who::Admin | Who::TokenWithRights | Who::TokenThatSees | Who::UserPrincipal | Who::GranteeOfAll => {
+                (200, &all)
+            }
+            Who::GranteeOfShop | Who::GranteeOfValues => (200, &all[2..]),
+            Who::GranteeThatSees | Who::GranteeWithout => (200, &[]),
+            Who::Client | Who::TokenWithout | Who::TokenThatWrites | Who::ServicePrincipal => (404, &[]),
+            _ => (401, &[]),
+        };
+        for query in ["path=/kubernetes", "name-like=KUBE", "path=&name-like=/"] {
+            let before = cast.house.recorded().await;
+            let request = cast.request(who, &Method::GET, &format!("/api/v1/data?{query}"));
+            let (status, found) = crate::rest::house::answer(request).await;
+            let mut names: Vec<&str> = found["credentials"]
+                .as_array()
+                .map(|list| list.iter().map(|found| found["name"].as_str().unwrap()).collect())
+                .unwrap_or_default();
+            names.sort_unstable();
+            assert_eq!((status, &names[..]), wanted, "{who:?} {query}");
+            assert_eq!(cast.house.recorded().await - before, 1, "{who:?} {query}");
+        }
+    }
     cast.house.close().await;
 }

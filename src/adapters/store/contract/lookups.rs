@@ -82,6 +82,21 @@ pub(super) async fn a_revision_is_found_by_its_own_id(store: Arc<dyn Adapter>) {
     assert_eq!(store.version(VersionId::from_bytes([9; 16])).await.unwrap(), None);
 }
 
+pub(super) async fn revisions_are_counted_by_what_they_are_sealed_under(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    assert_eq!(store.sealed_under(Class::Credential).await.unwrap(), []);
+    for number in 0..3 {
+        store.append(revision(Class::Credential, 1, "/a", number)).await.unwrap();
+    }
+    store.append(first(2, "/b")).await.unwrap();
+    store.append(revision(Class::Service, 3, "/s", 0)).await.unwrap();
+    store.append(first(4, "/gone")).await.unwrap();
+    store.release(&[id(4)], release(0)).await.unwrap();
+    let [(_, credentials)] = store.sealed_under(Class::Credential).await.unwrap()[..] else { panic!("one epoch") };
+    let [(_, services)] = store.sealed_under(Class::Service).await.unwrap()[..] else { panic!("one epoch") };
+    assert_eq!((credentials, services), (4, 1));
+}
+
 fn append_stamp(number: usize) -> (RecordId, u64) {
     [(id(1), 1), (id(1), 2), (id(2), 1)][number]
 }

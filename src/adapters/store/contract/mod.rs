@@ -103,6 +103,7 @@ contract![
     many_records_are_found_at_once,
     aliases_in_an_order_are_found_up_to_a_place,
     a_revision_is_found_by_its_own_id,
+    revisions_are_counted_by_what_they_are_sealed_under,
     revisions_of_a_record_come_in_their_order,
     revisions_of_a_class_come_by_age,
     of_concurrent_appends_exactly_the_acknowledged_are_there,

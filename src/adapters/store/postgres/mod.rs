@@ -112,6 +112,10 @@ impl Store for PostgresStore {
         reader::newest(&self.pool, class, which, after, limit).await
     }
 
+    async fn sealed_under(&self, class: Class) -> Result<Vec<(u32, u64)>> {
+        reader::sealed_under(&self.pool, class).await
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         reader::due(&self.pool, now, limit).await
     }

@@ -43,6 +43,9 @@ const NEWEST: &str = "
          ORDER BY v.at DESC, v.record DESC, v.number DESC LIMIT $6) page
       JOIN strongroom.revisions v ON v.record = page.record AND v.number = page.number
      ORDER BY v.at DESC, v.record DESC, v.number DESC";
+const SEALED_UNDER: &str = "
+    SELECT v.epoch, count(*) FROM strongroom.records r JOIN strongroom.revisions v ON v.record = r.id
+     WHERE r.class = $1 AND r.released_at IS NULL GROUP BY v.epoch ORDER BY v.epoch";
 const DUE: &str = select_current!("r.purge_at <= $1 ORDER BY r.purge_at LIMIT $2");
 const POSITION: &str = "SELECT number, hash FROM strongroom.ledger WHERE number IS NOT NULL";
 pub(super) const DATA_KEYS: &str = "SELECT epoch, root, wrapped FROM strongroom.data_keys ORDER BY epoch, root";
@@ -107,6 +110,11 @@ pub(super) async fn newest(
     let (class, all) = (row::class_number(class), which == Which::All);
     let found = pool.read(|| query(NEWEST).bind(class).bind(all).bind(at).bind(id).bind(number).bind(at_most(limit)));
     found.await?.iter().map(row::revision).collect()
+}
+
+pub(super) async fn sealed_under(pool: &Pool, class: Class) -> Result<Vec<(u32, u64)>> {
+    let rows = pool.read(|| query(SEALED_UNDER).bind(row::class_number(class))).await?;
+    rows.iter().map(|columns| Ok((row::number(columns, 0)?, row::number(columns, 1)?))).collect()
 }
 
 pub(super) async fn due(pool: &Pool, now: Timestamp, limit: usize) -> Result<Vec<Row>> {

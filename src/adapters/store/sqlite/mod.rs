@@ -94,6 +94,10 @@ impl Store for SqliteStore {
         self.readers.newest(class, which, after, limit)
     }
 
+    async fn sealed_under(&self, class: Class) -> Result<Vec<(u32, u64)>> {
+        self.readers.sealed_under(class)
+    }
+
     async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Row>> {
         self.readers.due(now, limit)
     }

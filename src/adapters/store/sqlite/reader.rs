@@ -51,6 +51,9 @@ const NEWEST: &str = "
         ORDER BY v.at DESC, v.record DESC, v.number DESC LIMIT ?6) page
     JOIN revisions v ON v.record = page.record AND v.number = page.number
     ORDER BY v.at DESC, v.record DESC, v.number DESC";
+const SEALED_UNDER: &str = "
+    SELECT v.epoch, count(*) FROM records r JOIN revisions v ON v.record = r.id
+    WHERE r.class = ?1 AND r.released_at IS NULL GROUP BY v.epoch ORDER BY v.epoch";
 const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
 
 #[cfg(test)]
@@ -128,6 +131,15 @@ impl Readers {
         let (class, all) = (row::class_number(class), which == Which::All);
         self.on_connection(|connection| {
             select_revisions(connection, NEWEST, params![class, all, at, id, number, at_most(limit)])
+        })
+    }
+
+    pub(super) fn sealed_under(&self, class: Class) -> Result<Vec<(u32, u64)>> {
+        self.on_connection(|connection| {
+            let mut statement = connection.prepare_cached(SEALED_UNDER)?;
+            let count = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
+            let counts = statement.query_map([row::class_number(class)], count)?;
+            counts.map(|count| count.map_err(Error::from)).collect()
         })
     }
 

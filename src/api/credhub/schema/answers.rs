@@ -133,9 +133,11 @@ fn permissions() -> Schemas {
 
 fn about() -> Schemas {
     let app = exactly(&[("name", text())]);
+    let count = || json!({ "type": "integer", "minimum": 0 });
     named([
         ("Info", exactly(&[("auth-server", exactly(&[("url", text())])), ("app", app)])),
         ("Health", exactly(&[("status", text())])),
+        ("KeyUsage", exactly(&["active_key", "inactive_keys", "unknown_keys"].map(|sort| (sort, count())))),
         ("Version", exactly(&[("version", text())])),
         ("Mode", exactly(&[("read_only_mode", boolean())])),
     ])

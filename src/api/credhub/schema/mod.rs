@@ -92,6 +92,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("GET /info", Operation::new("Where clients get their tokens.", "Info")),
     ("GET /health", Operation::new("Answers while the server does.", "Health")),
     ("GET /version", Operation::new("The version of CredHub whose behaviour this is.", "Version")),
+    ("GET /api/v1/key-usage", Operation::new("How many versions are sealed under which key.", "KeyUsage")),
     ("GET /management", Operation::new("Whether this process writes. From its own host only.", "Mode").or(HERE)),
     (
         "POST /management",

@@ -3,6 +3,7 @@
 use crate::api::credhub::wire::{time, value};
 use crate::api::json::Json;
 use crate::app::by_path::{Shown, Version};
+use crate::domain::authority::credhub::Lasting;
 use crate::domain::credential::{Form, Kind, Material};
 use crate::domain::secret::SecretText;
 
@@ -107,21 +108,15 @@ fn ca(version: &Version, authorities: Authorities) -> Json {
 }
 
 /// What answers a generation of a certificate says more.
-pub fn made(json: Json, is_new: bool, duration: Duration, key_length: Option<u32>) -> Json {
+pub fn made(json: Json, is_new: bool, lasting: Lasting, key_length: Option<u32>) -> Json {
     let Json::Object(mut members) = json else { return json };
-    let days = if is_new { duration.used } else { 0 };
+    // Of one that was there already it is not known.
+    let Lasting { days, is_overridden } = if is_new { lasting } else { Lasting::default() };
     let more = [
-        ("duration_overridden", Json::Bool(is_new && duration.is_overridden)),
-        ("duration_used", Json::number(days.into())),
+        ("duration_overridden", Json::Bool(is_overridden)),
+        ("duration_used", Json::number(days.unsigned_abs())),
         ("key_length", Json::or_null(key_length, |bits| Json::number(bits.into()))),
     ];
     members.extend(more.map(|(name, value)| (name.into(), value)));
     Json::Object(members)
-}
-
-/// For how many days a certificate was made, and whether that is more than was asked for.
-#[derive(Clone, Copy, Default)]
-pub struct Duration {
-    pub used: u32,
-    pub is_overridden: bool,
 }

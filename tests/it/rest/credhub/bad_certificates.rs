@@ -1,6 +1,8 @@
 //! Certificates that cannot be set, made or rotated.
 
 use reqwest::Method;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::stock::{Case, SECRET, Stock, assert_refused, case, certificate, generate, make, put, set};
@@ -157,6 +159,24 @@ async fn certificates_that_cannot_be_set() {
     put(&stock, certificate("/elliptic", json!({"certificate": own.pem()}))).await;
     let again = case(Method::POST, "/api/v1/regenerate", json!({"name": "/elliptic"}), 400, "RSA");
     assert_refused(&stock, [again]).await;
+    stock.close().await;
+}
+
+/// The first could be signed anew, the second not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_cannot_be_made_anew_keeps_all_under_its_authority_as_they_are() {
+    let stock = Stock::open().await;
+    let part = |name: &str| stock.root["value"][name].as_str().unwrap();
+    let der = PrivateKeyDer::from_pem_slice(part("private_key").as_bytes()).unwrap();
+    let key = rcgen::KeyPair::from_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA256).unwrap();
+    let root = rcgen::Issuer::from_ca_cert_pem(part("certificate"), key).unwrap();
+    let elliptic = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let signed = rcgen::CertificateParams::new(vec!["a.example".into()]).unwrap().signed_by(&elliptic, &root).unwrap();
+    put(&stock, certificate("/odd", json!({"certificate": signed.pem(), "ca_name": "/root"}))).await;
+    let body = json!({"signed_by": "/root"});
+    assert_refused(&stock, [case(Method::POST, "/api/v1/bulk-regenerate", body, 400, "RSA")]).await;
+    let leaf = stock.get("/api/v1/data?name=/leaf").await.1;
+    assert_eq!((leaf["data"].as_array().unwrap().len(), &leaf["data"][0]["id"]), (1, &stock.leaf["id"]));
     stock.close().await;
 }
 

@@ -58,7 +58,7 @@ async fn the_standard_rotation_never_takes_trust_away() {
     let first = leaf(&house, "/leaf", "/ca").await;
     let id = id(&house, "/ca").await;
     let shown = async || pems(&value(&house, "/leaf").await["ca"]);
-    assert_eq!(shown().await, [old.clone()]);
+    assert_eq!(shown().await, std::slice::from_ref(&old));
 
     let path = format!("/api/v1/certificates/{id}/regenerate");
     let (status, new) = house.send(Method::POST, &path, &json!({"set_as_transitional": "true"})).await;
@@ -68,7 +68,7 @@ async fn the_standard_rotation_never_takes_trust_away() {
     assert_eq!(house.send(Method::POST, &path, &json!({"set_as_transitional": true})).await.0, 400, "one at a time");
     let both = current(&house, "/ca").await;
     assert_eq!(column(&both, "transitional"), [&json!(false), &json!(true)]);
-    assert_eq!(pems(&both[0]["value"]["certificate"]), [old.clone()], "the old one still counts");
+    assert_eq!(pems(&both[0]["value"]["certificate"]), std::slice::from_ref(&old), "the old one still counts");
     let still = value(&house, "/leaf").await;
     assert_eq!(still["certificate"], first["value"]["certificate"]);
 

@@ -252,6 +252,20 @@ async fn what_credhub_says_of_itself_needs_no_caller_but_its_version_does() {
 }
 
 #[tokio::test]
+async fn versions_are_counted_by_their_keys() {
+    let house = House::open().await;
+    for n in 0..3 {
+        set(&house, "/v", "value", json!(n.to_string())).await;
+    }
+    set(&house, "/ssh", "ssh", json!({"public_key": "only"})).await;
+    let (status, usage) = house.get("/api/v1/key-usage").await;
+    assert_eq!(status, 200, "{usage}");
+    assert_eq!((&usage["inactive_keys"], &usage["unknown_keys"]), (&json!(0), &json!(0)));
+    assert!(usage["active_key"].as_u64().unwrap() >= 4, "{usage}");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_server_in_read_only_mode_reads_and_writes_nothing() {
     let house = House::open().await;
     set(&house, "/j", "json", json!({"a": 1})).await;

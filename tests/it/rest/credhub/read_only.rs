@@ -1,5 +1,7 @@
 //! A process that was told to write nothing.
 
+use std::net::IpAddr;
+
 use reqwest::Method;
 use serde_json::json;
 use strongroom::api::credhub::Credhub;
@@ -7,7 +9,7 @@ use strongroom::api::route::Dialect;
 
 use super::bad_bodies::readers;
 use super::stock::{Stock, is_sentence};
-use crate::rest::house::answer;
+use crate::rest::house::{answer, builder};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_read_only_mode_every_write_is_503_and_reads_go_on() {
@@ -38,6 +40,20 @@ async fn in_read_only_mode_every_write_is_503_and_reads_go_on() {
         let (status, told) = stock.send(reader.method.clone(), &reader.path, &reader.good).await;
         assert!(matches!(status, 200 | 201), "{} {status} {told}", reader.template);
     }
+    stock.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_calls_from_another_address_neither_sees_nor_sets_the_mode() {
+    let stock = Stock::open().await;
+    let elsewhere = builder(&stock.roots, None).local_address(IpAddr::from([127, 0, 0, 2])).build().unwrap();
+    for method in [Method::GET, Method::POST] {
+        let request =
+            elsewhere.request(method, stock.url("/management")).basic_auth("ops", Some(stock.password("ops")));
+        let (status, told) = answer(request.json(&json!({"read_only_mode": true}))).await;
+        assert!(status == 401 && is_sentence(&told, "address"), "{status} {told}");
+    }
+    assert_eq!(stock.get("/management").await.1, json!({"read_only_mode": false}));
     stock.close().await;
 }
 

@@ -3,6 +3,7 @@
 mod first;
 mod races;
 mod rights;
+mod served;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
