@@ -139,23 +139,12 @@ impl ByPath {
                 None => self.make(slot.path(), &wish, signer.as_ref(), metadata.clone()).await?,
             };
             match self.try_write(actor, &slot, &draft).await {
-                Err(Error::Conflict(why @ (Conflict::Stale { .. } | Conflict::Exists { .. }))) => {
-                    made = Some(draft);
-                    slot = self.again(actor, &slot, why).await?;
-                }
+                Err(Error::Conflict(Conflict::Stale { .. } | Conflict::Exists { .. })) => made = Some(draft),
                 written => return Ok(Made { version: written?, is_new: true }),
             }
+            slot = self.require_writable(actor, &slot.path).await?;
         }
         Err(busy(&slot.path))
-    }
-
-    /// What is there now. What has this path for its title without being there stays in the way.
-    async fn again(&self, actor: &Actor, slot: &Slot, why: Conflict) -> Result<Slot> {
-        let slot = self.require_writable(actor, &slot.path).await?;
-        match why {
-            Conflict::Exists { .. } if slot.current.is_none() => Err(why.into()),
-            _ => Ok(slot),
-        }
     }
 
     /// What is there, if it will do.
@@ -225,11 +214,10 @@ impl ByPath {
     async fn write(&self, actor: &Actor, mut slot: Slot, draft: Draft) -> Result<Version> {
         for _ in 0..TRIES {
             match self.try_write(actor, &slot, &draft).await {
-                Err(Error::Conflict(why @ (Conflict::Stale { .. } | Conflict::Exists { .. }))) => {
-                    slot = self.again(actor, &slot, why).await?;
-                }
+                Err(Error::Conflict(Conflict::Stale { .. } | Conflict::Exists { .. })) => {}
                 written => return written,
             }
+            slot = self.require_writable(actor, &slot.path).await?;
             slot.require_kind(draft.setting.kind)?;
         }
         Err(busy(&slot.path))

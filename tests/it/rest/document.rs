@@ -74,6 +74,8 @@ async fn generated(place: &str, examples: &str, more: &[&str]) -> (String, Strin
         .args(["--auth", &format!("ops:{}", strongroom.create_client("ops", true))])
         .args(["--continue-on-failure", "--warnings", "off", "--no-color"])
         .args(["--max-examples", examples, "--generation-deterministic"])
+        // A key of 4096 bits takes its time where much else is going on.
+        .args(["--request-timeout", "60"])
         .args(more)
         .current_dir(dir.path());
     let found = tokio::task::spawn_blocking(move || generator.output().unwrap()).await.unwrap();

@@ -260,17 +260,6 @@ async fn references_that_cannot_be_resolved_are_refused_as_a_whole() {
     stock.close().await;
 }
 
-/// Confidant's clients call theirs as they like.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_path_that_is_somebody_elses_title_is_a_conflict() {
-    let stock = Stock::open().await;
-    stock.credential("/team/db", json!({"k": "v"})).await;
-    let set = set(json!({"name": "/Team/DB", "type": "value", "value": SECRET}), 409, "exists");
-    let made = generate(json!({"name": "/team/db", "type": "password"}), "exists");
-    assert_refused(&stock, [set, Case { status: 409, ..made }]).await;
-    stock.close().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_resource_manages_is_read_here_and_refused_to_writers() {
     let stock = Stock::open().await;
