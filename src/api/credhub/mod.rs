@@ -6,6 +6,7 @@ mod data;
 mod error;
 mod interpolation;
 mod permissions;
+mod schema;
 pub mod settings;
 mod wire;
 
@@ -18,7 +19,7 @@ use warp::reply::Response;
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::settings::Settings;
 use crate::api::json::Json;
-use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
+use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Route};
 use crate::domain::permission::Action::{self, Create, Delete, Get, Update};
 use crate::domain::permission::Resource;
 use crate::domain::record::Class;
@@ -30,6 +31,7 @@ pub struct Credhub {
 }
 
 type Call = route::Call<Credhub>;
+type Request = route::Request<Credhub>;
 
 /// What an operation answers: a status with JSON, or with nothing.
 struct Answer(StatusCode, Option<Json>);
@@ -67,6 +69,7 @@ static ROUTES: &[Route<Credhub>] = &[
         run(call, certificates::delete_version)
     }),
     known(Method::GET, "/api/v1/key-usage", Get, Resource::Session, |call| run(call, about::key_usage)),
+    open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
     open(Method::GET, "/info", |request| Box::pin(about::info(request))),
     open(Method::GET, "/health", |_| Box::pin(about::health())),
     known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
@@ -86,7 +89,7 @@ static ROUTES: &[Route<Credhub>] = &[
 const fn open(
     method: Method,
     template: &'static str,
-    run: fn(Request<Credhub>) -> BoxFuture<'static, Response>,
+    run: fn(Request) -> BoxFuture<'static, Response>,
 ) -> Route<Credhub> {
     Route { method, template, handler: Handler::Open(run) }
 }

@@ -116,4 +116,13 @@ impl ByPath {
         let entry = entry.ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
         Signer::of(&entry, may_wait)
     }
+
+    /// Whoever asks for what this authority could not sign is told so, though what is there may do.
+    pub(super) fn require_fit(&self, signer: &Signer) -> Result<()> {
+        let material = &signer.entry.body.material;
+        if !self.making.facts(material)?.is_authority {
+            return Err(Unfit::NoAuthority.into());
+        }
+        material.get("private_key").map(|_| ()).ok_or_else(|| Unfit::NoPrivateKey.into())
+    }
 }

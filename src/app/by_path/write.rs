@@ -124,6 +124,7 @@ impl ByPath {
         metadata: Option<String>,
     ) -> Result<Made> {
         wish.check()?;
+        signer.as_ref().map_or(Ok(()), |signer| self.require_fit(signer))?;
         let mut made = None;
         for _ in 0..TRIES {
             slot.require_kind(wish.kind())?;

@@ -191,6 +191,11 @@ impl House {
         ledger.position.number + self.journal.notes().len() as u64
     }
 
+    /// How many writes there are.
+    pub async fn position(&self) -> u64 {
+        self.store.snapshot().await.unwrap().ledger().await.unwrap().map_or(0, |ledger| ledger.position.number)
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}{path}", self.address.port())
     }
