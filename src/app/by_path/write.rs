@@ -12,6 +12,7 @@ use crate::app::ports::SshLine;
 use crate::app::records::NewRecord;
 use crate::app::services::member;
 use crate::domain::actor::Actor;
+use crate::domain::credential::Memo;
 use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Lineage, Material, check_words};
 use crate::domain::name::Path;
@@ -263,6 +264,7 @@ impl ByPath {
             not_after: setting.not_after,
             authority: None,
             lineage: (setting.kind == Kind::Certificate).then(|| Box::new(lineage)),
+            memo: Memo::default(),
             material: setting.material.clone(),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use crate::domain::credential::Memo;
 use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Material, Words};
 use crate::domain::{Error, Result};
@@ -118,6 +119,7 @@ mod tests {
             not_after: None,
             authority: None,
             lineage: None,
+            memo: Memo::default(),
             material: Material::texts([("password", "p".into())]),
         }
     }

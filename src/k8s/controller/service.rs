@@ -2,6 +2,7 @@
 
 use crate::app::services::Wish;
 use crate::domain::credential::Credential;
+use crate::domain::credential::Memo;
 use crate::domain::error::Holder;
 use crate::domain::record::{Class, Entry};
 use crate::domain::service::{Member, require_distinct_keys, resource_id};
@@ -127,6 +128,7 @@ mod tests {
             not_after: None,
             authority: None,
             lineage: None,
+            memo: Memo::default(),
             material,
         };
         Entry { head, stamp, body }

@@ -88,7 +88,9 @@ impl<'a> Fields<'a> {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Text(text) | Json::Literal(text)) => Ok(Some(text)),
             Some(Json::Bool(value)) => Ok(Some(SecretText::new(value.to_string()))),
-            Some(Json::List(_) | Json::Object(_)) => Err(Failure::bad(format!("{name} must be a string"))),
+            Some(Json::Shared(_) | Json::List(_) | Json::Object(_)) => {
+                Err(Failure::bad(format!("{name} must be a string")))
+            }
         }
     }
 

@@ -131,7 +131,7 @@ fn pairs(body: &Fields<'_>) -> Result<Material, Failure> {
             Json::Literal(text) => (Form::Literal, text),
             Json::Bool(value) => (Form::Literal, SecretText::new(value.to_string())),
             Json::Null => (Form::Literal, SecretText::from("null")),
-            Json::List(_) | Json::Object(_) => return Err(wrong()),
+            Json::Shared(_) | Json::List(_) | Json::Object(_) => return Err(wrong()),
         };
         Ok(Field { name: name.to_owned(), form, value })
     };
