@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::domain::credential::Memo;
 use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Material, Words};
 use crate::domain::{Error, Result};
@@ -108,6 +107,7 @@ pub fn converge(current: Option<&Credential>, wish: &Wish) -> Result<Step> {
 mod tests {
     use super::*;
     use crate::domain::credential::Characters;
+    use crate::domain::credential::Memo;
 
     fn credential() -> Credential {
         Credential {

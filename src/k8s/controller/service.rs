@@ -2,7 +2,6 @@
 
 use crate::app::services::Wish;
 use crate::domain::credential::Credential;
-use crate::domain::credential::Memo;
 use crate::domain::error::Holder;
 use crate::domain::record::{Class, Entry};
 use crate::domain::service::{Member, require_distinct_keys, resource_id};
@@ -101,6 +100,7 @@ fn advise(error: Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::credential::Memo;
     use crate::domain::credential::{About, Kind, Material};
     use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
     use crate::domain::record::{Head, Origin, Stamp};
