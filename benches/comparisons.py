@@ -1,10 +1,10 @@
 """What is compared, in the order in which it is: each adds its rows and leaves both servers running."""
+import concurrent.futures
 import math
 import re
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from statistics import median
 
@@ -177,13 +177,15 @@ def beside_keys(bench, requests):
     """Reads at 1,000 a second, and the same while 64 callers wait for RSA keys of 4096 bits."""
     row = bench.row("Reads at 1,000/s while 64 RSA-4096 keys are waited for: 99 of 100 within, as often as without", "×", False, at_most=2)
     read = lambda: load.run(bench.ours, requests["get"], connections=32, seconds=bench.seconds(5), rate=1000)["p99"]
-    for _ in range(bench.rounds):
-        quiet = read()
-        keys = threading.Thread(target=load.run, args=(bench.ours, requests["rsa"]), kwargs={"connections": 64, "seconds": bench.seconds(5) + 2, "warm_up": 0, "first_number": bench.ours.numbers()})
-        keys.start()
-        time.sleep(1)
-        row.add(read() / quiet)
-        keys.join()
+    keys = lambda: load.run(bench.ours, requests["rsa"], connections=64, seconds=bench.seconds(5) + 2, warm_up=0, first_number=bench.ours.numbers())
+    with concurrent.futures.ThreadPoolExecutor() as beside:
+        for _ in range(bench.rounds):
+            quiet = read()
+            waiting = beside.submit(keys)
+            time.sleep(1)
+            row.add(read() / quiet)
+            # An error if keys were not waited for all the time.
+            waiting.result()
 
 
 def growth(bench):
