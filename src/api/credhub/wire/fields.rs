@@ -32,7 +32,7 @@ impl<'a> Fields<'a> {
         if call.body.is_empty() { Ok(Self { members: Vec::new(), refusal }) } else { Self::of(call, refusal) }
     }
 
-    fn read(bytes: &'a [u8], refusal: StatusCode) -> Result<Self, Failure> {
+    pub fn read(bytes: &'a [u8], refusal: StatusCode) -> Result<Self, Failure> {
         check_structure(bytes)?;
         let Members(members) = serde_json::from_slice(bytes).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
