@@ -19,7 +19,7 @@ use crate::domain::actor::{Actor, Scheme, Standing};
 use crate::domain::credential::lineage::Signed;
 use crate::domain::name::{Path, Tenant};
 use crate::domain::secret::SecretText;
-use crate::domain::{Error, Result};
+use crate::domain::{Error, Result, Violation};
 use crate::runtime::rekey::Progress;
 use crate::runtime::{foundation, threads, told};
 
@@ -28,6 +28,9 @@ const MANY: usize = 1000;
 
 pub fn credhub(settings: &Settings, file: &FilePath, is_dry: bool) -> anyhow::Result<ExitCode> {
     let name = if is_stdin(file) { "standard input".to_owned() } else { file.display().to_string() };
+    if is_stdin(file) && io::stdin().is_terminal() {
+        eprintln!("reading what `credhub export` prints from here, to the end of the input (Ctrl-D)");
+    }
     let text = read(file).with_context(|| format!("reading {name}"))?;
     let list = exported::read(&text).map_err(|why| anyhow!("{name} {why}"))?;
     drop(text);
@@ -62,8 +65,10 @@ fn read(file: &FilePath) -> anyhow::Result<Zeroizing<String>> {
         }
         bytes.extend_from_slice(&piece[..length]);
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| anyhow!("it is not UTF-8"))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    String::from_utf8(std::mem::take(&mut *bytes)).map(Zeroizing::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        anyhow!("it is not UTF-8")
+    })
 }
 
 #[derive(Default)]
@@ -179,7 +184,9 @@ impl<'a> Import<'a> {
                 }
                 match &it.certificate.ca_name {
                     // In a dry run it is not in the store.
-                    Some(_) if self.is_dry => it.under(self.app, authority.certificate(), &known.path),
+                    Some(_) if self.is_dry => it
+                        .under(self.app, authority.certificate(), &known.path)
+                        .map_err(|error| naming(error, &known.path)),
                     Some(_) => self.named(it, &known.path).await,
                     None => it.signed_by(self.app, &known.path),
                 }
@@ -200,7 +207,8 @@ impl<'a> Import<'a> {
         let signer = self.app.by_path.signer(&self.actor, path).await?;
         let Certificate { certificate, private_key, .. } = it.certificate;
         let (certificate, private_key) = (certificate.clone(), private_key.clone());
-        self.app.by_path.certificate(it.path, Some(&signer), None, certificate, private_key, it.metadata)
+        let setting = self.app.by_path.certificate(it.path, Some(&signer), None, certificate, private_key, it.metadata);
+        setting.map_err(|error| naming(error, path))
     }
 
     /// Who in the store has one of these certificates, in any version.
@@ -230,6 +238,15 @@ impl<'a> Import<'a> {
 /// Whether it says something of what is to be written, and not of what it is written to.
 fn is_of_the_entry(error: &Error) -> bool {
     matches!(error, Error::Invalid(_) | Error::NotFound { .. } | Error::Conflict(_) | Error::Forbidden { .. })
+}
+
+/// An authority that was generated anew has signed nothing yet, and an export has its newest certificate only.
+fn naming(error: Error, path: &Path) -> Error {
+    let named = |it: Violation| Violation { why: format!("{} (ca_name is {path})", it.why), ..it };
+    match error {
+        Error::Invalid(all) => Error::Invalid(all.into_iter().map(named).collect()),
+        other => other,
+    }
 }
 
 /// A certificate on its way to a path.

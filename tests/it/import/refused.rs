@@ -59,7 +59,7 @@ async fn what_is_wrong_is_told_by_its_name_and_the_rest_goes_on() {
         ("/new/below", "/nowhere does not exist"),
         ("/new/round", "in a circle"),
         ("/new/about", "in a circle"),
-        ("/new/foreign", "ca"),
+        ("/new/foreign", "not signed by the authority in ca (ca_name is /old/other)"),
         ("/new/other", "private_key"),
         ("/new/under", "/new/other has signed it and was refused"),
     ] {

@@ -72,15 +72,48 @@ fn read_yaml(text: &str) -> Result<Vec<Exported>, String> {
     let document = serde_yaml::from_str::<Json>(text).map_err(|error| {
         let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
         let place = place.unwrap_or_default();
-        format!("is neither YAML nor JSON, or has a number or a tag that is not kept exactly{place}")
+        let advice = "export it with --output-json, which keeps every number";
+        format!("is neither YAML nor JSON, or has a number or a tag that is not kept exactly{place}: {advice}")
     })?;
     match document.get("credentials") {
-        Some(Json::List(entries)) => {
-            Ok(entries.iter().enumerate().map(|(at, json)| entry(at, &json.bytes())).collect())
-        }
+        Some(Json::List(entries)) => Ok(entries.iter().enumerate().map(|(at, json)| yaml_entry(at, json)).collect()),
         Some(Json::Null) => Ok(Vec::new()),
         Some(_) => Err("has credentials that are no list".into()),
         None => Err("has no credentials: it must begin with `credentials:`, as `credhub export` prints it".into()),
+    }
+}
+
+fn yaml_entry(at: usize, json: &Json) -> Exported {
+    let mut read = entry(at, &whole(json).bytes());
+    if has_bare_text(json) && read.credential.is_ok() {
+        read.credential = Err("value has a number, or true or false, where a text belongs: put it in quotes".into());
+    }
+    read
+}
+
+/// The program that exports has all its numbers as doubles, and prints large whole ones with an exponent: they are whole
+/// numbers again.
+fn whole(json: &Json) -> Json {
+    match json {
+        Json::Null => Json::Null,
+        Json::Bool(value) => Json::Bool(*value),
+        Json::Literal(text) => Json::Literal(text.expose().strip_suffix(".0").unwrap_or(text.expose()).into()),
+        Json::Text(text) => Json::Text(text.clone()),
+        Json::List(items) => Json::List(items.iter().map(whole).collect()),
+        Json::Object(members) => Json::object(members.iter().map(|(name, value)| (name.clone(), whole(value)))),
+    }
+}
+
+const TEXTS: [&str; 7] = ["username", "password", "public_key", "private_key", "certificate", "ca", "ca_name"];
+
+/// Without quotes `0x1F` arrives as 31: what the text was cannot be known any more.
+fn has_bare_text(json: &Json) -> bool {
+    let is_bare = |value: &Json| matches!(value, Json::Literal(_) | Json::Bool(_));
+    let is_json = json.get("type").and_then(Json::as_text).is_some_and(|it| it.expose().eq_ignore_ascii_case("json"));
+    match json.get("value") {
+        _ if is_json => false,
+        Some(value @ Json::Object(_)) => TEXTS.iter().any(|name| value.get(name).is_some_and(is_bare)),
+        value => value.is_some_and(is_bare),
     }
 }
 
@@ -156,6 +189,28 @@ mod tests {
         let credential = read(text).unwrap().remove(0).credential.unwrap();
         let Given::Material(material) = credential.given else { panic!("another kind") };
         assert_eq!(material.get("value").unwrap().expose(), r#"{"n":123456789012345678901234567890}"#);
+    }
+
+    #[test]
+    fn numbers_of_yaml_are_kept_or_refused_and_never_changed() {
+        let value = "{a: 1e+06, b: 1000000.0, c: 2.5, d: [5, -1.0], e: 1.0e-7, f: 18446744073709551615}";
+        let text = format!("credentials:\n- {{name: /a, type: json, value: {value}}}\n");
+        let credential = read(&text).unwrap().remove(0).credential.unwrap();
+        let Given::Material(material) = credential.given else { panic!("another kind") };
+        let expected = r#"{"a":1000000,"b":1000000,"c":2.5,"d":[5,-1],"e":1e-7,"f":18446744073709551615}"#;
+        assert_eq!(material.get("value").unwrap().expose(), expected);
+        assert!(read("credentials:\n- {name: /a, type: json, value: [1.0e+17]}").err().unwrap().contains("line 2"));
+        for bare in ["0x1F", "7.50", "1e3", "True", "12"] {
+            let entry = format!("{{name: /a, type: password, value: {bare}}}");
+            let user = format!("{{name: /b, type: user, value: {{username: u, password: {bare}}}}}");
+            let said = told(&format!("credentials: [{entry}, {user}]"));
+            assert!(said.iter().all(|(_, why)| why.contains("quotes") && !why.contains(bare)), "{bare}: {said:?}");
+        }
+        for text in ["yes", "0777", "1_000", "'12'", "\"true\"", "nan", "1e1000"] {
+            let read = read(&format!("credentials: [{{name: /a, type: password, value: {text}}}]")).unwrap().remove(0);
+            let Ok(Credential { given: Given::Material(material), .. }) = read.credential else { panic!("{text}") };
+            assert_eq!(material.get("password").unwrap().expose(), text.trim_matches(['\'', '"']));
+        }
     }
 
     #[test]
