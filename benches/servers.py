@@ -161,6 +161,28 @@ class Strongroom(Server):
     def keep_versions(self, number):
         """All of them, always."""
 
+    def named(self, number):
+        """CredHub's API: this many names with 200 bytes each, and the requests of its comparison."""
+        first, keys = self.numbers(), self.work / "named"
+        put = {"method": "PUT", "path": "/api/v1/data", "headers": self.headers(), "body": json.dumps({"name": "/bench/{n}", "type": "value", "value": VALUE})}
+        load.run(self, put, connections=64, seconds=600, warm_up=0, count=number, first_number=first)
+        keys.write_text("".join(f"{first + n}\n" for n in range(number)))
+        self.call("POST", "/api/v1/data", {"name": "/bench-ca", "type": "certificate", "parameters": {"common_name": "bench", "is_ca": True}})
+        post = lambda body: {"method": "POST", "path": "/api/v1/data", "headers": self.headers(), "body": json.dumps(body)}
+        return {
+            "get": {"method": "GET", "path": "/api/v1/data?current=true&name=/bench/{key}", "headers": self.headers(), "keys": str(keys)},
+            "set": put,
+            "password": post({"name": "/password/{n}", "type": "password"}),
+            "certificate": post({"name": "/certificate/{n}", "type": "certificate", "parameters": {"common_name": "c{n}.example.test", "ca": "/bench-ca"}}),
+            "rsa": post({"name": "/rsa/{n}", "type": "rsa", "parameters": {"key_length": 4096}}),
+        }
+
+    def folder(self):
+        """Twenty names beside all others, and the request that finds them."""
+        for n in range(20):
+            self.call("PUT", "/api/v1/data", {"name": f"/folder/{n}", "type": "value", "value": VALUE})
+        return {"method": "GET", "path": "/api/v1/data?path=/folder", "headers": self.headers()}
+
 
 class OpenBao(Server):
     """One node with its integrated storage (raft), unsealed by a key file, as Strongroom is; the root token."""
@@ -250,9 +272,16 @@ class OpenBao(Server):
         """Ten, unless it is told otherwise."""
         self.call("POST", "/v1/secret/config", {"max_versions": number})
 
+    def named(self, number):
+        """The same by its own means. A password is made by a policy and not kept; a certificate is kept and its key is not."""
+        policy = 'length = 30\nrule "charset" { charset = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" }'
+        self.call("POST", "/v1/sys/policies/password/bench", {"policy": policy})
+        password = {"method": "GET", "path": "/v1/sys/policies/password/bench/generate", "headers": self.headers()}
+        return {"get": self.read(), "set": self.create(), "password": password, "certificate": self.certify()}
+
     def certify(self):
-        """What asks it for a new key and a certificate, P-256 both, and keeps the certificate."""
+        """What asks it for a new key and a certificate, RSA of 2048 bits both as CredHub has them."""
         self.call("POST", "/v1/sys/mounts/pki", {"type": "pki", "config": {"max_lease_ttl": "8760h"}})
-        until(lambda: self.attempt("POST", "/v1/pki/root/generate/internal", {"common_name": "bench", "ttl": "8760h", "key_type": "ec", "key_bits": 256}), 60, "OpenBao has an authority")
-        self.call("POST", "/v1/pki/roles/bench", {"key_type": "ec", "key_bits": 256, "allow_any_name": True, "ttl": "24h", "no_store": False})
+        until(lambda: self.attempt("POST", "/v1/pki/root/generate/internal", {"common_name": "bench", "ttl": "8760h", "key_type": "rsa", "key_bits": 2048}), 60, "OpenBao has an authority")
+        self.call("POST", "/v1/pki/roles/bench", {"key_type": "rsa", "key_bits": 2048, "allow_any_name": True, "ttl": "24h", "no_store": False})
         return {"method": "POST", "path": "/v1/pki/issue/bench", "headers": self.headers(), "body": json.dumps({"common_name": "c{n}.example.test"})}

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
@@ -20,6 +21,8 @@ pub enum Json {
     /// A number, or any value that is JSON text already.
     Literal(SecretText),
     Text(SecretText),
+    /// A value that is JSON text already and others hold too.
+    Shared(Arc<SecretText>),
     List(Vec<Json>),
     /// In the order of writing; of two members with one name the last counts.
     Object(Vec<(Name, Json)>),
@@ -81,6 +84,12 @@ impl Json {
         }
     }
 
+    /// Compact JSON as text.
+    pub fn to_text(&self) -> SecretText {
+        // JSON is text.
+        std::str::from_utf8(&self.bytes()).map(SecretText::from).unwrap_or_default()
+    }
+
     /// Compact JSON, wiped when dropped.
     pub fn bytes(&self) -> Zeroizing<Vec<u8>> {
         let size = self.size();
@@ -97,6 +106,7 @@ impl Json {
             Self::Null => NULL.len(),
             Self::Bool(value) => word(*value).len(),
             Self::Literal(text) => text.expose().len(),
+            Self::Shared(text) => text.expose().len(),
             Self::Text(text) => quoted_size(text.expose()),
             Self::List(items) => 2 + commas(items.len()) + items.iter().map(Self::size).sum::<usize>(),
             Self::Object(members) => {
@@ -111,6 +121,7 @@ impl Json {
             Self::Null => bytes.extend_from_slice(NULL),
             Self::Bool(value) => bytes.extend_from_slice(word(*value)),
             Self::Literal(text) => bytes.extend_from_slice(text.expose().as_bytes()),
+            Self::Shared(text) => bytes.extend_from_slice(text.expose().as_bytes()),
             Self::Text(text) => quote(text.expose(), bytes),
             Self::List(items) => enclosed(b'[', items, b']', bytes, Self::write),
             Self::Object(members) => enclosed(b'{', members, b'}', bytes, |(name, value), bytes| {

@@ -5,6 +5,7 @@ pub mod credhub;
 pub mod json;
 pub mod openapi;
 pub mod route;
+pub mod shape;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -43,6 +43,11 @@ impl Operation {
         Self { summary, query: &[], body: None, status, answer: None, refusals: &[] }
     }
 
+    pub const fn answers(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     pub const fn query(mut self, query: &'static [Parameter]) -> Self {
         self.query = query;
         self
@@ -193,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::api::confidant::Confidant;
+    use crate::api::credhub::Credhub;
 
     fn every_reference<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
         match value {
@@ -235,12 +241,18 @@ mod tests {
     #[test]
     fn every_route_is_described_and_every_reference_leads_somewhere() {
         complete::<Confidant>();
+        complete::<Credhub>();
+    }
+
+    fn own_names<D: Dialect>(one: &str) {
+        let names: BTreeSet<String> = D::routes().iter().map(identifier).collect();
+        assert_eq!(names.len(), D::routes().len());
+        assert!(names.contains(one), "{names:?}");
     }
 
     #[test]
     fn operations_have_names_of_their_own() {
-        let names: BTreeSet<String> = Confidant::routes().iter().map(identifier).collect();
-        assert_eq!(names.len(), Confidant::routes().len());
-        assert!(names.contains("get_credentials_id_old_new"), "{names:?}");
+        own_names::<Confidant>("get_credentials_id_old_new");
+        own_names::<Credhub>("put_api_certificates_id_update_transitional_version");
     }
 }

@@ -44,6 +44,26 @@ pub enum Handler<D> {
     Known { asks: Asks, run: fn(Call<D>) -> BoxFuture<'static, Response> },
 }
 
+impl<D> Route<D> {
+    pub const fn open(
+        method: Method,
+        template: &'static str,
+        run: fn(Request<D>) -> BoxFuture<'static, Response>,
+    ) -> Self {
+        Self { method, template, handler: Handler::Open(run) }
+    }
+
+    pub const fn known(
+        method: Method,
+        template: &'static str,
+        action: Action,
+        resource: Resource,
+        run: fn(Call<D>) -> BoxFuture<'static, Response>,
+    ) -> Self {
+        Self { method, template, handler: Handler::Known { asks: Asks { action, resource }, run } }
+    }
+}
+
 /// What an operation does, and to what.
 #[derive(Clone, Copy)]
 pub struct Asks {

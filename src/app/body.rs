@@ -14,7 +14,7 @@ use crate::app::ports::{Alias, AliasKind};
 use crate::domain::authority::{Authority, CertificateRequest};
 use crate::domain::blind::BlindCredential;
 use crate::domain::client::{Client, Fingerprint, Issued, Proof, Retired, State};
-use crate::domain::credential::{About, Credential, Field, Form, Generate, Kind, Material};
+use crate::domain::credential::{About, Credential, Field, Form, Generate, Kind, Material, Memo};
 use crate::domain::name::{Path, RecordId};
 use crate::domain::record::Class;
 use crate::domain::secret::SecretText;
@@ -144,6 +144,9 @@ pub struct CredentialWords {
     lineage: Option<LineageWords>,
 }
 
+/// Of a memo, beside what the credential says.
+const OF_A_MEMO: usize = 512;
+
 impl Body for Credential {
     const CLASS: Class = Class::Credential;
     type Words = CredentialWords;
@@ -168,7 +171,18 @@ impl Body for Credential {
             Some(words) => lineage::apart(words, material),
             None => (material, None),
         };
-        Ok(Self { title, kind, about, generated, rotated_at, not_after, authority, lineage, material })
+        Ok(Self {
+            title,
+            kind,
+            about,
+            generated,
+            rotated_at,
+            not_after,
+            authority,
+            lineage,
+            material,
+            memo: Memo::default(),
+        })
     }
 
     fn size(&self) -> usize {
@@ -178,7 +192,9 @@ impl Body for Credential {
         let materials = [Some(&self.material), other.map(|version| &version.content.material)];
         let fields = materials.into_iter().flatten().flat_map(Material::fields);
         let fields = fields.map(|field| 64 + field.name.len() + field.value.expose().len());
-        self.title.len() + words + about.tags.len() * 64 + fields.sum::<usize>()
+        let whole = self.title.len() + words + about.tags.len() * 64 + fields.sum::<usize>();
+        // With what may be made of it.
+        2 * whole + OF_A_MEMO
     }
 
     fn aliases(&self, id: RecordId) -> Vec<Alias> {
@@ -324,6 +340,7 @@ mod tests {
             not_after: None,
             authority: None,
             lineage: None,
+            memo: Memo::default(),
             material: Material::new(fields.into_iter().map(field)),
         }
     }

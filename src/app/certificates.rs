@@ -188,7 +188,7 @@ fn is_authority(entry: &Entry<Credential>) -> bool {
 }
 
 /// The service whose names a caller's certificates are bound to; `None`: only the authority's policy binds them.
-fn bound_to(actor: &Actor) -> Option<&str> {
+pub(super) fn bound_to(actor: &Actor) -> Option<&str> {
     match actor.standing {
         Standing::Principal { kind: PrincipalKind::Service, .. } => Some(&actor.id),
         Standing::Principal { kind: PrincipalKind::User, .. } => None,

@@ -12,6 +12,7 @@ use crate::domain::authority::{
     KeyAlgorithm, Policy, Role,
 };
 use crate::domain::credential::Lineage;
+use crate::domain::credential::Memo;
 use crate::domain::credential::{About, Credential, Generate, Kind, Material};
 use crate::domain::name::{Path, Tenant};
 use crate::domain::record::{Entry, Origin};
@@ -129,6 +130,7 @@ impl OwnCertificates {
         let generated = Some(Generate::Certificate(Box::new(request)));
         let body = Credential {
             lineage: Lineage::begin(path, Kind::Certificate, generated.as_ref()),
+            memo: Memo::default(),
             title: path.as_str().to_owned(),
             kind: Kind::Certificate,
             about: About::default(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http_body_util::Limited;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -217,9 +217,8 @@ impl Listener {
         if request.method() == Method::CONNECT {
             return refuse(StatusCode::METHOD_NOT_ALLOWED);
         }
-        if request.body().size_hint().lower() > self.limits.body as u64 {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE);
-        }
+        // What is longer is refused when it has come so far, also where its length is declared: in the words of whoever is
+        // asked, which clients read.
         let mut request = request.map(|body| Limited::new(body, self.limits.body));
         request.extensions_mut().insert(peer);
         let mut routes = warp::service(self.routes.clone());

@@ -23,9 +23,9 @@ use warp::reply::Response;
 
 use crate::api::confidant::settings::Settings;
 use crate::api::json::Json;
-use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
+use crate::api::route::{self, Asks, Dialect, Refusal, Route};
 use crate::domain::Result;
-use crate::domain::permission::Action::{self, Archive, Create, Get, List, Metadata, Revert, Update};
+use crate::domain::permission::Action::{Archive, Create, Get, List, Metadata, Revert, Update};
 use crate::domain::permission::Resource;
 use crate::domain::record::Class;
 use crate::server::header_login::HeaderLogin;
@@ -43,77 +43,75 @@ const SERVICE: Resource = Resource::Record(Class::Service);
 const BLIND: Resource = Resource::Record(Class::BlindCredential);
 
 static ROUTES: &[Route<Confidant>] = &[
-    open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
-    open(Method::GET, "/healthcheck", |_| Box::pin(async { route::response(StatusCode::OK, &[error::POLICY], "") })),
-    open(Method::GET, "/v1/value_generator", |request| Box::pin(about::value(request))),
-    known(Method::GET, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),
-    known(Method::POST, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),
-    known(Method::GET, "/v1/client_config", Get, Resource::Session, |call| run(call, about::client_config)),
-    known(Method::GET, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
-    known(Method::POST, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
-    known(Method::GET, "/v1/credentials", List, CREDENTIAL, |call| run(call, credentials::list)),
-    known(Method::POST, "/v1/credentials", Create, CREDENTIAL, |call| run(call, credentials::create)),
-    known(Method::GET, "/v1/credentials/{id}", Get, CREDENTIAL, |call| run(call, credentials::get)),
-    known(Method::PUT, "/v1/credentials/{id}", Update, CREDENTIAL, |call| run(call, credentials::update)),
-    known(Method::GET, "/v1/credentials/{id}/services", Metadata, CREDENTIAL, |call| {
+    Route::open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
+    Route::open(Method::GET, "/healthcheck", |_| {
+        Box::pin(async { route::response(StatusCode::OK, &[error::POLICY], "") })
+    }),
+    Route::open(Method::GET, "/v1/value_generator", |request| Box::pin(about::value(request))),
+    Route::known(Method::GET, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),
+    Route::known(Method::POST, "/v1/login", Get, Resource::Session, |call| Box::pin(login::login(call))),
+    Route::known(Method::GET, "/v1/client_config", Get, Resource::Session, |call| run(call, about::client_config)),
+    Route::known(Method::GET, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
+    Route::known(Method::POST, "/v1/user/email", Get, Resource::Session, |call| run(call, about::email)),
+    Route::known(Method::GET, "/v1/credentials", List, CREDENTIAL, |call| run(call, credentials::list)),
+    Route::known(Method::POST, "/v1/credentials", Create, CREDENTIAL, |call| run(call, credentials::create)),
+    Route::known(Method::GET, "/v1/credentials/{id}", Get, CREDENTIAL, |call| run(call, credentials::get)),
+    Route::known(Method::PUT, "/v1/credentials/{id}", Update, CREDENTIAL, |call| run(call, credentials::update)),
+    Route::known(Method::GET, "/v1/credentials/{id}/services", Metadata, CREDENTIAL, |call| {
         run(call, credentials::dependents)
     }),
-    known(Method::POST, "/v1/credentials/{id}/archive", Archive, CREDENTIAL, |call| run(call, credentials::archive)),
-    known(Method::PUT, "/v1/credentials/{id}/{revision}", Revert, CREDENTIAL, |call| run(call, credentials::revert)),
-    known(Method::GET, "/v1/credentials/{id}/{old}/{new}", Metadata, CREDENTIAL, |call| run(call, credentials::diff)),
-    known(Method::GET, "/v1/archive/credentials", List, CREDENTIAL, |call| run(call, credentials::list_archive)),
-    known(Method::GET, "/v1/archive/credentials/{id}", Metadata, CREDENTIAL, |call| run(call, credentials::history)),
-    known(Method::GET, "/v1/services", List, SERVICE, |call| run(call, services::list)),
-    known(Method::GET, "/v1/services/{id}", Get, SERVICE, |call| run(call, services::get)),
-    known(Method::PUT, "/v1/services/{id}", Update, SERVICE, |call| run(call, services::put)),
-    known(Method::PUT, "/v1/services/{id}/{revision}", Revert, SERVICE, |call| run(call, services::revert)),
-    known(Method::GET, "/v1/services/{id}/{old}/{new}", Metadata, SERVICE, |call| run(call, services::diff)),
-    known(Method::GET, "/v1/archive/services", List, SERVICE, |call| run(call, services::list_archive)),
-    known(Method::GET, "/v1/archive/services/{id}", Metadata, SERVICE, |call| run(call, services::history)),
-    known(Method::GET, "/v1/roles", List, SERVICE, |call| run(call, roles::list)),
-    known(Method::GET, "/v1/grants/{id}", Metadata, SERVICE, |call| run(call, grants::get)),
-    known(Method::PUT, "/v1/grants/{id}", Update, SERVICE, |call| run(call, grants::put)),
-    known(Method::GET, "/v1/blind_credentials", List, BLIND, |call| run(call, blind_credentials::list)),
-    known(Method::POST, "/v1/blind_credentials", Create, BLIND, |call| run(call, blind_credentials::create)),
-    known(Method::GET, "/v1/blind_credentials/{id}", Get, BLIND, |call| run(call, blind_credentials::get)),
-    known(Method::PUT, "/v1/blind_credentials/{id}", Update, BLIND, |call| run(call, blind_credentials::update)),
-    known(Method::GET, "/v1/blind_credentials/{id}/services", Metadata, BLIND, |call| {
+    Route::known(Method::POST, "/v1/credentials/{id}/archive", Archive, CREDENTIAL, |call| {
+        run(call, credentials::archive)
+    }),
+    Route::known(Method::PUT, "/v1/credentials/{id}/{revision}", Revert, CREDENTIAL, |call| {
+        run(call, credentials::revert)
+    }),
+    Route::known(Method::GET, "/v1/credentials/{id}/{old}/{new}", Metadata, CREDENTIAL, |call| {
+        run(call, credentials::diff)
+    }),
+    Route::known(Method::GET, "/v1/archive/credentials", List, CREDENTIAL, |call| run(call, credentials::list_archive)),
+    Route::known(Method::GET, "/v1/archive/credentials/{id}", Metadata, CREDENTIAL, |call| {
+        run(call, credentials::history)
+    }),
+    Route::known(Method::GET, "/v1/services", List, SERVICE, |call| run(call, services::list)),
+    Route::known(Method::GET, "/v1/services/{id}", Get, SERVICE, |call| run(call, services::get)),
+    Route::known(Method::PUT, "/v1/services/{id}", Update, SERVICE, |call| run(call, services::put)),
+    Route::known(Method::PUT, "/v1/services/{id}/{revision}", Revert, SERVICE, |call| run(call, services::revert)),
+    Route::known(Method::GET, "/v1/services/{id}/{old}/{new}", Metadata, SERVICE, |call| run(call, services::diff)),
+    Route::known(Method::GET, "/v1/archive/services", List, SERVICE, |call| run(call, services::list_archive)),
+    Route::known(Method::GET, "/v1/archive/services/{id}", Metadata, SERVICE, |call| run(call, services::history)),
+    Route::known(Method::GET, "/v1/roles", List, SERVICE, |call| run(call, roles::list)),
+    Route::known(Method::GET, "/v1/grants/{id}", Metadata, SERVICE, |call| run(call, grants::get)),
+    Route::known(Method::PUT, "/v1/grants/{id}", Update, SERVICE, |call| run(call, grants::put)),
+    Route::known(Method::GET, "/v1/blind_credentials", List, BLIND, |call| run(call, blind_credentials::list)),
+    Route::known(Method::POST, "/v1/blind_credentials", Create, BLIND, |call| run(call, blind_credentials::create)),
+    Route::known(Method::GET, "/v1/blind_credentials/{id}", Get, BLIND, |call| run(call, blind_credentials::get)),
+    Route::known(Method::PUT, "/v1/blind_credentials/{id}", Update, BLIND, |call| run(call, blind_credentials::update)),
+    Route::known(Method::GET, "/v1/blind_credentials/{id}/services", Metadata, BLIND, |call| {
         run(call, blind_credentials::dependents)
     }),
-    known(Method::PUT, "/v1/blind_credentials/{id}/{revision}", Revert, BLIND, |call| {
+    Route::known(Method::PUT, "/v1/blind_credentials/{id}/{revision}", Revert, BLIND, |call| {
         run(call, blind_credentials::revert)
     }),
-    known(Method::GET, "/v1/archive/blind_credentials", List, BLIND, |call| run(call, blind_credentials::list_archive)),
-    known(Method::GET, "/v1/archive/blind_credentials/{id}", Metadata, BLIND, |call| {
+    Route::known(Method::GET, "/v1/archive/blind_credentials", List, BLIND, |call| {
+        run(call, blind_credentials::list_archive)
+    }),
+    Route::known(Method::GET, "/v1/archive/blind_credentials/{id}", Metadata, BLIND, |call| {
         run(call, blind_credentials::history)
     }),
-    known(Method::GET, "/v1/cas", List, Resource::Authority, |call| run(call, certificates::list)),
-    known(Method::GET, "/v1/cas/{ca}", Get, Resource::Authority, |call| run(call, certificates::view)),
-    known(Method::GET, "/v1/certificates/{ca}/{cn}", Get, Resource::Certificate, |call| run(call, certificates::make)),
-    known(Method::POST, "/v1/certificates/{ca}", Get, Resource::Certificate, |call| run(call, certificates::sign)),
-    known(Method::GET, "/v1/jwks/token", Get, Resource::Token, |call| run(call, jwks::token)),
-    known(Method::GET, "/v1/jwks/token/{id}", Get, Resource::Token, |call| run(call, jwks::token)),
-    known(Method::GET, "/v1/jwks/token/{id}/{expiry}", Get, Resource::Token, |call| run(call, jwks::token)),
-    open(Method::GET, "/v1/jwks/public/{environment}", |request| Box::pin(jwks::public(request))),
+    Route::known(Method::GET, "/v1/cas", List, Resource::Authority, |call| run(call, certificates::list)),
+    Route::known(Method::GET, "/v1/cas/{ca}", Get, Resource::Authority, |call| run(call, certificates::view)),
+    Route::known(Method::GET, "/v1/certificates/{ca}/{cn}", Get, Resource::Certificate, |call| {
+        run(call, certificates::make)
+    }),
+    Route::known(Method::POST, "/v1/certificates/{ca}", Get, Resource::Certificate, |call| {
+        run(call, certificates::sign)
+    }),
+    Route::known(Method::GET, "/v1/jwks/token", Get, Resource::Token, |call| run(call, jwks::token)),
+    Route::known(Method::GET, "/v1/jwks/token/{id}", Get, Resource::Token, |call| run(call, jwks::token)),
+    Route::known(Method::GET, "/v1/jwks/token/{id}/{expiry}", Get, Resource::Token, |call| run(call, jwks::token)),
+    Route::open(Method::GET, "/v1/jwks/public/{environment}", |request| Box::pin(jwks::public(request))),
 ];
-
-const fn open(
-    method: Method,
-    template: &'static str,
-    run: fn(Request<Confidant>) -> BoxFuture<'static, Response>,
-) -> Route<Confidant> {
-    Route { method, template, handler: Handler::Open(run) }
-}
-
-const fn known(
-    method: Method,
-    template: &'static str,
-    action: Action,
-    resource: Resource,
-    run: fn(Call) -> BoxFuture<'static, Response>,
-) -> Route<Confidant> {
-    Route { method, template, handler: Handler::Known { asks: Asks { action, resource }, run } }
-}
 
 /// A handler's result in Confidant's shape.
 fn run<F>(call: Call, operation: fn(Arc<Call>) -> F) -> BoxFuture<'static, Response>

@@ -6,12 +6,10 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use crate::api::credhub::error::{self, Failure};
-use crate::api::credhub::{Answer, Call, Credhub};
+use crate::api::credhub::wire::fields::Fields;
+use crate::api::credhub::{Answer, Call, Request};
 use crate::api::json::Json;
-use crate::api::route;
 use crate::app::by_path::Usage;
-
-type Request = route::Request<Credhub>;
 
 /// The version whose behaviour this is: clients switch features on by it.
 const VERSION: &str = "2.15.20";
@@ -53,23 +51,15 @@ pub async fn manage(request: Request) -> Response {
             tracing::info!(read_only = on, "CredHub's API was told whether to write");
             mode(&request)
         }
-        Err((status, words)) => error::told(status, &words),
+        Err(Failure::Told(status, words)) => error::told(status, &words),
+        Err(Failure::Error(error)) => error::told(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-fn wanted(request: &Request) -> Result<bool, (StatusCode, String)> {
-    let bad = |words: &str| (StatusCode::BAD_REQUEST, words.to_owned());
-    let Ok(Json::Object(members)) = Json::parse(&request.body) else {
-        return Err(bad("the body must be a JSON object"));
-    };
-    if let Some((name, _)) = members.iter().find(|(name, _)| name != "read_only_mode") {
-        return Err((StatusCode::UNPROCESSABLE_ENTITY, format!("{name} is not a parameter of this operation")));
-    }
-    let on = members.last().and_then(|(_, value)| match value.as_text().map(|text| text.expose()) {
-        Some(text) => text.parse().ok(),
-        None => value.as_bool(),
-    });
-    on.ok_or_else(|| bad("read_only_mode must be true or false"))
+fn wanted(request: &Request) -> Result<bool, Failure> {
+    let body = Fields::of(request, StatusCode::UNPROCESSABLE_ENTITY)?;
+    body.only(&["read_only_mode"])?;
+    body.boolean("read_only_mode")?.ok_or_else(|| Failure::bad("read_only_mode must be true or false"))
 }
 
 fn mode(request: &Request) -> Response {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use warp::http::StatusCode;
 
-use crate::api::credhub::data::{add, answer_made, certificate_setting, concatenated, one, shown};
+use crate::api::credhub::data::{add, answer_made, certificate_setting, concatenated, flag, one, shown};
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::wire::certificate as shape;
 use crate::api::credhub::wire::fields::Fields;
@@ -51,7 +51,7 @@ fn id(call: &Call) -> Result<RecordId, Failure> {
 }
 
 pub async fn versions(call: Arc<Call>) -> Outcome {
-    let is_current = call.query("current").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+    let is_current = flag(&call, "current")?.unwrap_or(false);
     let versions = call.app.by_path.certificate_versions(&call.actor, id(&call)?, is_current).await?;
     Ok(Json::List(shown(&call, &versions, concatenated(&call)).await?).into())
 }

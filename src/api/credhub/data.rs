@@ -23,26 +23,36 @@ use crate::domain::name::{Path, VersionId};
 
 type Outcome = Result<Answer, Failure>;
 
-/// By name, or a search.
+/// By name, or a search. What cannot be is refused in either, though each looks at its own parameters only.
 pub async fn get(call: Arc<Call>) -> Outcome {
-    let asked = ["path", "name-like", "expires-within-days"].map(|name| call.query(name));
-    match (call.query("name").filter(|name| !name.is_empty()), asked) {
-        (Some(name), _) => by_name(&call, &slashed(&name)).await,
-        (None, [None, None, None]) => Err(Failure::bad("the query parameter name must be given")),
-        (None, [path, part, days]) => find(&call, path.as_deref(), part.as_deref(), days.as_deref()).await,
+    let (current, versions, days) = (flag(&call, "current")?, versions(&call)?, days(&call)?);
+    let is_search = ["path", "name-like", "expires-within-days"].into_iter().any(|name| call.query(name).is_some());
+    match call.query("name").filter(|name| !name.is_empty()) {
+        Some(name) => by_name(&call, &slashed(&name), current, versions).await,
+        None if is_search => find(&call, days).await,
+        None => Err(Failure::bad("the query parameter name must be given")),
     }
 }
 
-async fn by_name(call: &Call, name: &str) -> Outcome {
-    let current = match call.query("current").as_deref() {
-        None | Some("") => None,
-        Some(word) => {
-            let wrong = || Failure::bad("the query parameter current must be true or false");
-            Some(word.to_ascii_lowercase().parse().map_err(|_| wrong())?)
-        }
-    };
+/// A query parameter that is true or false; `None` where it is absent or empty.
+pub fn flag(call: &Call, name: &str) -> Result<Option<bool>, Failure> {
+    let wrong = || Failure::bad(format!("the query parameter {name} must be true or false"));
+    let given = call.query(name).filter(|word| !word.is_empty());
+    given.map(|word| word.to_ascii_lowercase().parse().map_err(|_| wrong())).transpose()
+}
+
+fn versions(call: &Call) -> Result<Option<u32>, Failure> {
     let wrong = || Failure::bad("the query parameter versions must be a whole number that is not negative");
-    let versions = call.query("versions").map(|count| count.parse::<u32>().map_err(|_| wrong())).transpose()?;
+    call.query("versions").map(|count| count.parse().map_err(|_| wrong())).transpose()
+}
+
+fn days(call: &Call) -> Result<Option<i64>, Failure> {
+    let wrong = || Failure::bad("the query parameter expires-within-days must be a whole number");
+    let given = call.query("expires-within-days").filter(|days| !days.is_empty());
+    given.map(|days| days.parse().map_err(|_| wrong())).transpose()
+}
+
+async fn by_name(call: &Call, name: &str, current: Option<bool>, versions: Option<u32>) -> Outcome {
     let found = match (current, versions) {
         (Some(true), Some(_)) => {
             return Err(Failure::bad("the query parameters current and versions exclude each other"));
@@ -84,15 +94,13 @@ pub async fn one(call: &Call, version: &Version, authorities: Authorities) -> Ou
 /// Days from now that a time can be asked for, and no more.
 const DAYS_LIMIT: i64 = 400_000;
 
-async fn find(call: &Call, path: Option<&str>, part: Option<&str>, days: Option<&str>) -> Outcome {
-    let prefix = path.map(folder).unwrap_or_default();
-    let names = Names { prefix: &prefix, part: part.unwrap_or_default() };
-    let days = days.filter(|days| !days.is_empty());
+async fn find(call: &Call, days: Option<i64>) -> Outcome {
+    let (path, part) = (call.query("path"), call.query("name-like").unwrap_or_default());
+    let prefix = path.as_deref().map(folder).unwrap_or_default();
+    let names = Names { prefix: &prefix, part: &part };
     let found = match days {
         None => call.app.by_path.find(&call.actor, names).await?,
         Some(days) => {
-            let wrong = || Failure::bad("the query parameter expires-within-days must be a whole number");
-            let days: i64 = days.parse().map_err(|_| wrong())?;
             let by = SignedDuration::from_hours(24 * days.clamp(-DAYS_LIMIT, DAYS_LIMIT));
             let by = call.app.now().checked_add(by).unwrap_or(Timestamp::MAX);
             call.app.by_path.find_expiring(&call.actor, names, by).await?

@@ -14,7 +14,7 @@ use crate::domain::permission::Action;
 use crate::server::body::wiped;
 use crate::server::identity::Why;
 
-const HEADERS: [(&str, &str); 6] = [
+pub const HEADERS: [(&str, &str); 6] = [
     ("content-type", "application/json"),
     ("cache-control", "no-cache, no-store, max-age=0, must-revalidate"),
     ("pragma", "no-cache"),

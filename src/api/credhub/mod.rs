@@ -7,6 +7,7 @@ mod error;
 pub mod exported;
 mod interpolation;
 mod permissions;
+mod schema;
 pub mod settings;
 mod wire;
 
@@ -19,8 +20,8 @@ use warp::reply::Response;
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::settings::Settings;
 use crate::api::json::Json;
-use crate::api::route::{self, Asks, Dialect, Handler, Refusal, Request, Route};
-use crate::domain::permission::Action::{self, Create, Delete, Get, Update};
+use crate::api::route::{self, Asks, Dialect, Refusal, Route};
+use crate::domain::permission::Action::{Create, Delete, Get, Update};
 use crate::domain::permission::Resource;
 use crate::domain::record::Class;
 
@@ -31,6 +32,7 @@ pub struct Credhub {
 }
 
 type Call = route::Call<Credhub>;
+type Request = route::Request<Credhub>;
 
 /// What an operation answers: a status with JSON, or with nothing.
 struct Answer(StatusCode, Option<Json>);
@@ -45,62 +47,51 @@ const CREDENTIAL: Resource = Resource::Record(Class::Credential);
 const PERMISSION: Resource = Resource::Record(Class::Permission);
 
 static ROUTES: &[Route<Credhub>] = &[
-    known(Method::GET, "/api/v1/data", Get, CREDENTIAL, |call| run(call, data::get)),
-    known(Method::PUT, "/api/v1/data", Update, CREDENTIAL, |call| run(call, data::set)),
-    known(Method::POST, "/api/v1/data", Create, CREDENTIAL, |call| run(call, data::generate)),
-    known(Method::DELETE, "/api/v1/data", Delete, CREDENTIAL, |call| run(call, data::delete)),
-    known(Method::GET, "/api/v1/data/{id}", Get, CREDENTIAL, |call| run(call, data::by_id)),
-    known(Method::POST, "/api/v1/regenerate", Update, CREDENTIAL, |call| run(call, data::regenerate)),
-    known(Method::POST, "/api/v1/bulk-regenerate", Update, CREDENTIAL, |call| run(call, certificates::bulk_regenerate)),
-    known(Method::POST, "/api/v1/interpolate", Get, CREDENTIAL, |call| run(call, interpolation::interpolate)),
-    known(Method::GET, "/api/v1/certificates", Get, CREDENTIAL, |call| run(call, certificates::list)),
-    known(Method::POST, "/api/v1/certificates/{id}/regenerate", Update, CREDENTIAL, |call| {
+    Route::known(Method::GET, "/api/v1/data", Get, CREDENTIAL, |call| run(call, data::get)),
+    Route::known(Method::PUT, "/api/v1/data", Update, CREDENTIAL, |call| run(call, data::set)),
+    Route::known(Method::POST, "/api/v1/data", Create, CREDENTIAL, |call| run(call, data::generate)),
+    Route::known(Method::DELETE, "/api/v1/data", Delete, CREDENTIAL, |call| run(call, data::delete)),
+    Route::known(Method::GET, "/api/v1/data/{id}", Get, CREDENTIAL, |call| run(call, data::by_id)),
+    Route::known(Method::POST, "/api/v1/regenerate", Update, CREDENTIAL, |call| run(call, data::regenerate)),
+    Route::known(Method::POST, "/api/v1/bulk-regenerate", Update, CREDENTIAL, |call| {
+        run(call, certificates::bulk_regenerate)
+    }),
+    Route::known(Method::POST, "/api/v1/interpolate", Get, CREDENTIAL, |call| run(call, interpolation::interpolate)),
+    Route::known(Method::GET, "/api/v1/certificates", Get, CREDENTIAL, |call| run(call, certificates::list)),
+    Route::known(Method::POST, "/api/v1/certificates/{id}/regenerate", Update, CREDENTIAL, |call| {
         run(call, certificates::regenerate)
     }),
-    known(Method::PUT, "/api/v1/certificates/{id}/update_transitional_version", Update, CREDENTIAL, |call| {
+    Route::known(Method::PUT, "/api/v1/certificates/{id}/update_transitional_version", Update, CREDENTIAL, |call| {
         run(call, certificates::update_transitional_version)
     }),
-    known(Method::GET, "/api/v1/certificates/{id}/versions", Get, CREDENTIAL, |call| run(call, certificates::versions)),
-    known(Method::POST, "/api/v1/certificates/{id}/versions", Update, CREDENTIAL, |call| {
+    Route::known(Method::GET, "/api/v1/certificates/{id}/versions", Get, CREDENTIAL, |call| {
+        run(call, certificates::versions)
+    }),
+    Route::known(Method::POST, "/api/v1/certificates/{id}/versions", Update, CREDENTIAL, |call| {
         run(call, certificates::add_version)
     }),
-    known(Method::DELETE, "/api/v1/certificates/{id}/versions/{version}", Delete, CREDENTIAL, |call| {
+    Route::known(Method::DELETE, "/api/v1/certificates/{id}/versions/{version}", Delete, CREDENTIAL, |call| {
         run(call, certificates::delete_version)
     }),
-    known(Method::GET, "/api/v1/key-usage", Get, Resource::Session, |call| run(call, about::key_usage)),
-    open(Method::GET, "/info", |request| Box::pin(about::info(request))),
-    open(Method::GET, "/health", |_| Box::pin(about::health())),
-    known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
-    open(Method::GET, "/management", |request| Box::pin(about::management(request))),
-    open(Method::POST, "/management", |request| Box::pin(about::manage(request))),
-    known(Method::GET, "/api/v2/permissions", Get, PERMISSION, |call| run(call, permissions::find)),
-    known(Method::POST, "/api/v2/permissions", Create, PERMISSION, |call| run(call, permissions::create)),
-    known(Method::GET, "/api/v2/permissions/{uuid}", Get, PERMISSION, |call| run(call, permissions::view)),
-    known(Method::PUT, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::replace)),
-    known(Method::PATCH, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::patch)),
-    known(Method::DELETE, "/api/v2/permissions/{uuid}", Delete, PERMISSION, |call| run(call, permissions::delete)),
-    known(Method::GET, "/api/v1/permissions", Get, PERMISSION, |call| run(call, permissions::of_credential)),
-    known(Method::POST, "/api/v1/permissions", Create, PERMISSION, |call| run(call, permissions::grant)),
-    known(Method::DELETE, "/api/v1/permissions", Delete, PERMISSION, |call| run(call, permissions::revoke)),
+    Route::known(Method::GET, "/api/v1/key-usage", Get, Resource::Session, |call| run(call, about::key_usage)),
+    Route::open(Method::GET, "/openapi.json", |_| Box::pin(async { schema::document() })),
+    Route::open(Method::GET, "/info", |request| Box::pin(about::info(request))),
+    Route::open(Method::GET, "/health", |_| Box::pin(about::health())),
+    Route::known(Method::GET, "/version", Get, Resource::Session, |call| run(call, about::version)),
+    Route::open(Method::GET, "/management", |request| Box::pin(about::management(request))),
+    Route::open(Method::POST, "/management", |request| Box::pin(about::manage(request))),
+    Route::known(Method::GET, "/api/v2/permissions", Get, PERMISSION, |call| run(call, permissions::find)),
+    Route::known(Method::POST, "/api/v2/permissions", Create, PERMISSION, |call| run(call, permissions::create)),
+    Route::known(Method::GET, "/api/v2/permissions/{uuid}", Get, PERMISSION, |call| run(call, permissions::view)),
+    Route::known(Method::PUT, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::replace)),
+    Route::known(Method::PATCH, "/api/v2/permissions/{uuid}", Update, PERMISSION, |call| run(call, permissions::patch)),
+    Route::known(Method::DELETE, "/api/v2/permissions/{uuid}", Delete, PERMISSION, |call| {
+        run(call, permissions::delete)
+    }),
+    Route::known(Method::GET, "/api/v1/permissions", Get, PERMISSION, |call| run(call, permissions::of_credential)),
+    Route::known(Method::POST, "/api/v1/permissions", Create, PERMISSION, |call| run(call, permissions::grant)),
+    Route::known(Method::DELETE, "/api/v1/permissions", Delete, PERMISSION, |call| run(call, permissions::revoke)),
 ];
-
-const fn open(
-    method: Method,
-    template: &'static str,
-    run: fn(Request<Credhub>) -> BoxFuture<'static, Response>,
-) -> Route<Credhub> {
-    Route { method, template, handler: Handler::Open(run) }
-}
-
-const fn known(
-    method: Method,
-    template: &'static str,
-    action: Action,
-    resource: Resource,
-    run: fn(Call) -> BoxFuture<'static, Response>,
-) -> Route<Credhub> {
-    Route { method, template, handler: Handler::Known { asks: Asks { action, resource }, run } }
-}
 
 /// An operation's result in CredHub's shape.
 fn run<F>(call: Call, operation: fn(Arc<Call>) -> F) -> BoxFuture<'static, Response>

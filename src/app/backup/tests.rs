@@ -10,6 +10,7 @@ use crate::app::keyring::Keyring;
 use crate::app::keyring::tests::keyring;
 use crate::app::ledger::Books;
 use crate::app::ports::{Mac, WrappedKey};
+use crate::domain::credential::Memo;
 use crate::domain::credential::generate::tests::Counter;
 use crate::domain::credential::{About, Credential, Kind, Material};
 use crate::domain::name::{Tenant, VersionId};
@@ -36,6 +37,7 @@ fn credential(title: &str) -> Credential {
         not_after: None,
         authority: None,
         lineage: None,
+        memo: Memo::default(),
         material: Material::texts([("a", SecretText::from("plain as day"))]),
     }
 }

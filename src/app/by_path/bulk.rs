@@ -36,7 +36,13 @@ impl ByPath {
                 Err(Error::Forbidden { .. }) => {
                     return Err(Error::not_found(format!("the certificate authority {path}")));
                 }
-                found => Signer::of(&found?, false)?,
+                found => found?,
+            };
+            let root = match self.require_signing(actor, &root).await {
+                Err(Error::Forbidden { .. }) => {
+                    return Err(Error::not_found(format!("the certificate authority {path}")));
+                }
+                asked => asked.and_then(|()| Signer::of(&root, false))?,
             };
             let tree = self.tree(actor, root.path()).await?;
             self.make_all(&tree, &root, &prepare, &mut made).await?;

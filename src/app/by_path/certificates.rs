@@ -150,6 +150,13 @@ impl ByPath {
         Err(stale(id))
     }
 
+    /// Who may write or delete, and not read, gets no key that was there already.
+    async fn for_reader(&self, actor: &Actor, versions: Vec<Version>) -> Result<Vec<Version>> {
+        let Some(first) = versions.first() else { return Ok(versions) };
+        let may_read = self.access.allows(actor, Action::Get, &super::target(&first.entry().head)).await?;
+        Ok(versions.into_iter().map(|version| if may_read { version } else { version.veiled() }).collect())
+    }
+
     pub(super) async fn content(
         &self,
         head: &Head,
@@ -232,7 +239,7 @@ impl ByPath {
             let planned = self.records.plan(actor, &*entry, |_| arranged(&entry, &all, waiting));
             match self.write_rotation(actor, &entry, planned, concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
-                written => return Ok(Version::of(&written?).collect()),
+                written => return self.for_reader(actor, Version::of(&written?).collect()).await,
             }
         }
         Err(stale(id))
@@ -265,7 +272,10 @@ impl ByPath {
             match self.write_rotation(actor, &entry, planned, concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 Err(error) => return Err(error),
-                Ok(_) => return Ok(gone),
+                Ok(_) => {
+                    let shown = self.for_reader(actor, vec![gone]).await?.pop();
+                    return shown.ok_or_else(missing);
+                }
             }
         }
         Err(stale(id))

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::app::by_path::{ByPath, Known, Version};
+use crate::app::certificates::bound_to;
 use crate::app::ports::Key;
-use crate::domain::actor::Actor;
+use crate::domain::actor::{Actor, Standing};
 use crate::domain::authority::Unfit;
 use crate::domain::credential::lineage::{Content, Signed};
 use crate::domain::credential::{Credential, Kind};
 use crate::domain::name::Path;
-use crate::domain::permission::Action;
+use crate::domain::permission::{self, Action, Resource, Target};
 use crate::domain::record::{Entry, Origin};
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
@@ -86,7 +87,26 @@ impl ByPath {
             Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Err(missing()),
             found => found?,
         };
-        Signer::of(&entry, false)
+        match self.require_signing(actor, &entry).await {
+            Err(Error::Forbidden { .. }) => Err(missing()),
+            asked => asked.and_then(|()| Signer::of(&entry, false)),
+        }
+    }
+
+    /// Whoever reads a certificate with its key can sign with it anyway. The key of an authority that a resource manages is
+    /// shown to nobody, so signing takes the right to that, or a stored permission at its very path. Services that have
+    /// certificates for their own names only have another API for it.
+    pub(super) async fn require_signing(&self, actor: &Actor, entry: &Known) -> Result<()> {
+        if entry.body.authority.is_none() || actor.standing == Standing::Grantee {
+            return Ok(());
+        }
+        let own = Target::new(Resource::Certificate, &entry.head.tenant, "");
+        let asked = Target { issuer: Some(&entry.head.name), ..own };
+        if bound_to(actor).is_some() {
+            self.records.audit.denied(actor, Action::Get, &asked).await?;
+            return Err(permission::refusal(actor, Action::Get, &asked));
+        }
+        self.access.require(actor, Action::Get, &asked).await
     }
 
     /// The same for one that has signed before, so that it is not asked whether the caller may read it.
@@ -95,5 +115,14 @@ impl ByPath {
         let entry = found.filter(|entry| entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own);
         let entry = entry.ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
         Signer::of(&entry, may_wait)
+    }
+
+    /// Whoever asks for what this authority could not sign is told so, though what is there may do.
+    pub(super) fn require_fit(&self, signer: &Signer) -> Result<()> {
+        let material = &signer.entry.body.material;
+        if !self.making.facts(material)?.is_authority {
+            return Err(Unfit::NoAuthority.into());
+        }
+        material.get("private_key").map(|_| ()).ok_or_else(|| Unfit::NoPrivateKey.into())
     }
 }

@@ -15,6 +15,8 @@ pub struct Version {
     entry: Arc<Entry<Credential>>,
     part: Part,
     is_transitional: bool,
+    /// For a reader who may not have its key.
+    is_veiled: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,8 @@ impl Version {
         let lineage = entry.body.lineage.as_deref();
         let is_active = lineage.is_none_or(|lineage| lineage.active != Active::None);
         let is_transitional = lineage.is_some_and(|lineage| lineage.transitional.is_some());
-        let part = |part| Self { entry: entry.clone(), part, is_transitional: part == Part::Transitional };
+        let part =
+            |part| Self { entry: entry.clone(), part, is_transitional: part == Part::Transitional, is_veiled: false };
         let parts = [(is_active, Part::Active), (is_transitional, Part::Transitional)];
         parts.into_iter().filter(|(is, _)| *is).map(|(_, of)| part(of)).collect::<Vec<_>>().into_iter()
     }
@@ -48,6 +51,10 @@ impl Version {
         let transitional = current.body.lineage.as_deref().and_then(|lineage| lineage.transitional.as_deref());
         let is_transitional = transitional.is_some_and(|other| other.id == self.id());
         Self { is_transitional, ..self }
+    }
+
+    pub(super) fn veiled(self) -> Self {
+        Self { is_veiled: true, ..self }
     }
 
     fn other(&self) -> Option<&lineage::Version> {
@@ -91,7 +98,7 @@ impl Version {
 
     /// As readers may have it: the key of an authority that a resource manages signs here and leaves the store for nobody.
     pub fn shows_key(&self) -> bool {
-        self.entry.body.authority.is_none()
+        self.entry.body.authority.is_none() && !self.is_veiled
     }
 
     pub fn material(&self) -> &Material {

@@ -12,6 +12,7 @@ use crate::app::ports::SshLine;
 use crate::app::records::NewRecord;
 use crate::app::services::member;
 use crate::domain::actor::Actor;
+use crate::domain::credential::Memo;
 use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Lineage, Material, check_words};
 use crate::domain::name::Path;
@@ -140,11 +141,14 @@ impl ByPath {
         metadata: Option<String>,
     ) -> Result<Made> {
         wish.check()?;
+        signer.as_ref().map_or(Ok(()), |signer| self.require_fit(signer))?;
         let mut made = None;
         for _ in 0..TRIES {
             slot.require_kind(wish.kind())?;
             if let Some(version) = self.kept(&slot, mode, &wish, signer.as_ref())? {
+                // Who may write, and not read, learns nothing of what is there.
                 let entry = version.entry().clone();
+                self.access.require(actor, Action::Get, &target(&entry.head)).await?;
                 self.record(actor, Action::Get, &entry, Vec::new()).await?;
                 return Ok(Made { version, is_new: false });
             }
@@ -276,6 +280,7 @@ impl ByPath {
             not_after: setting.not_after,
             authority: None,
             lineage: (setting.kind == Kind::Certificate).then(|| Box::new(lineage)),
+            memo: Memo::default(),
             material: setting.material.clone(),
         }
     }

@@ -17,6 +17,7 @@ use crate::app::records::{NewRecord, Records};
 use crate::app::services::{Mapping, member};
 use crate::domain::actor::Actor;
 use crate::domain::authority::Facts;
+use crate::domain::credential::Memo;
 use crate::domain::credential::change::{self, Patch};
 use crate::domain::credential::{About, Credential, Kind, Lineage, Material, check_words};
 use crate::domain::name::{Path, RecordId, Tenant, is_dns_label, is_dns_subdomain};
@@ -124,6 +125,7 @@ impl Credentials {
             not_after: None,
             authority: None,
             lineage: Lineage::begin(&path, draft.kind, None),
+            memo: Memo::default(),
             material: draft.material,
         };
         let new = NewRecord {

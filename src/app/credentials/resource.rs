@@ -9,6 +9,7 @@ use crate::app::services::member;
 use crate::domain::actor::Actor;
 use crate::domain::authority::Authority;
 use crate::domain::credential::Lineage;
+use crate::domain::credential::Memo;
 use crate::domain::credential::change::{self, Source, Step, Wish};
 use crate::domain::credential::{Credential, Kind};
 use crate::domain::name::Path;
@@ -68,6 +69,7 @@ impl Credentials {
         };
         Ok(Credential {
             lineage: Lineage::begin(path, wish.kind, generated.as_ref()),
+            memo: Memo::default(),
             title: path.as_str().to_owned(),
             kind: wish.kind,
             about: wish.about,

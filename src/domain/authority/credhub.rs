@@ -15,7 +15,7 @@ pub const DAYS_DEFAULT: i64 = 365;
 pub const DAYS_MAX: i64 = 3650;
 const NAME_LIMIT: usize = 253;
 
-const KEY_USAGES: [(&str, KeyUsage); 9] = [
+pub const KEY_USAGES: [(&str, KeyUsage); 9] = [
     ("digital_signature", KeyUsage::DigitalSignature),
     ("non_repudiation", KeyUsage::ContentCommitment),
     ("key_encipherment", KeyUsage::KeyEncipherment),
@@ -27,7 +27,7 @@ const KEY_USAGES: [(&str, KeyUsage); 9] = [
     ("decipher_only", KeyUsage::DecipherOnly),
 ];
 
-const EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsage); 5] = [
+pub const EXTENDED_KEY_USAGES: [(&str, ExtendedKeyUsage); 5] = [
     ("client_auth", ExtendedKeyUsage::ClientAuth),
     ("server_auth", ExtendedKeyUsage::ServerAuth),
     ("code_signing", ExtendedKeyUsage::CodeSigning),

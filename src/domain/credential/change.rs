@@ -107,6 +107,7 @@ pub fn converge(current: Option<&Credential>, wish: &Wish) -> Result<Step> {
 mod tests {
     use super::*;
     use crate::domain::credential::Characters;
+    use crate::domain::credential::Memo;
 
     fn credential() -> Credential {
         Credential {
@@ -118,6 +119,7 @@ mod tests {
             not_after: None,
             authority: None,
             lineage: None,
+            memo: Memo::default(),
             material: Material::texts([("password", "p".into())]),
         }
     }

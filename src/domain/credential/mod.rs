@@ -5,6 +5,7 @@ pub mod generate;
 pub mod kind;
 pub mod lineage;
 pub mod material;
+pub mod memo;
 pub mod rotation;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ pub use generate::{Characters, Generate};
 pub use kind::Kind;
 pub use lineage::Lineage;
 pub use material::{Field, Form, Material};
+pub use memo::Memo;
 
 use crate::domain::authority::Authority;
 use crate::domain::{Error, Result, Violation};
@@ -100,6 +102,8 @@ pub struct Credential {
     /// Of certificates, unless they were written before there was any.
     pub lineage: Option<Box<Lineage>>,
     pub material: Material,
+    /// As Confidant's API shows it in a service, with its values.
+    pub memo: Memo,
 }
 
 impl Credential {

@@ -100,6 +100,7 @@ fn advise(error: Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::credential::Memo;
     use crate::domain::credential::{About, Kind, Material};
     use crate::domain::name::{RecordId, Revision, Tenant, VersionId};
     use crate::domain::record::{Head, Origin, Stamp};
@@ -127,6 +128,7 @@ mod tests {
             not_after: None,
             authority: None,
             lineage: None,
+            memo: Memo::default(),
             material,
         };
         Entry { head, stamp, body }

@@ -11,6 +11,7 @@ use strongroom::adapters::system::SystemEntropy;
 use strongroom::app::body::{self, Body};
 use strongroom::app::keyring::Keyring;
 use strongroom::app::ports::{Append, Change, Row, Store, Write};
+use strongroom::domain::credential::Memo;
 use strongroom::domain::credential::{About, Credential, Kind, Material};
 use strongroom::domain::entropy::Entropy;
 use strongroom::domain::name::{Revision, Tenant};
@@ -37,6 +38,7 @@ fn append(keyring: &Keyring, entropy: &dyn Entropy, number: usize) -> Append {
         not_after: None,
         authority: None,
         lineage: None,
+        memo: Memo::default(),
         material: Material::texts([("value", value)]),
     };
     let id = entropy.record_id(Timestamp::UNIX_EPOCH);

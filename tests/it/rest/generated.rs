@@ -14,7 +14,7 @@ use crate::rest::house::House;
 
 const ROUNDS: u32 = 150;
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -49,7 +49,24 @@ fn field(name: &'static str) -> impl Strategy<Value = (String, Value)> {
         }
         _ => proptest::collection::vec("[0-9a-f]{32}", 0..3).prop_map(Value::from).boxed(),
     };
+    or_any(name, fitting)
+}
+
+/// Of this name, with a value that fits it most of the time.
+pub fn or_any(name: &'static str, fitting: BoxedStrategy<Value>) -> impl Strategy<Value = (String, Value)> {
     prop_oneof![8 => fitting, 1 => any_json()].prop_map(move |value| (name.to_owned(), value))
+}
+
+/// Some of these fields most of the time, and else anything.
+pub fn body_of<S>(names: Vec<&'static str>, field: impl Fn(&'static str) -> S + 'static) -> impl Strategy<Value = Value>
+where
+    S: Strategy<Value = (String, Value)> + 'static,
+{
+    let count = names.len();
+    let members = proptest::sample::subsequence(names, 0..=count)
+        .prop_flat_map(move |names| names.into_iter().map(|name| field(name).boxed()).collect::<Vec<_>>())
+        .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into());
+    prop_oneof![9 => members, 1 => any_json()]
 }
 
 const FIELDS: [&str; 12] = [
@@ -66,13 +83,6 @@ const FIELDS: [&str; 12] = [
     "cipher_version",
     "credential_keys",
 ];
-
-fn body() -> impl Strategy<Value = Value> {
-    let members = proptest::sample::subsequence(FIELDS.to_vec(), 0..=FIELDS.len())
-        .prop_flat_map(|names| names.into_iter().map(|name| field(name).boxed()).collect::<Vec<_>>())
-        .prop_map(|members| members.into_iter().collect::<Map<_, _>>().into());
-    prop_oneof![9 => members, 1 => any_json()]
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_body_breaks_a_write_or_leaves_half_of_one() {
@@ -93,7 +103,7 @@ async fn no_body_breaks_a_write_or_leaves_half_of_one() {
     let (mut written, mut refused) = (0, 0);
     let mut before = stored(&house).await;
     for round in 0..ROUNDS {
-        let sent = body().new_tree(&mut runner).unwrap().current();
+        let sent = body_of(FIELDS.to_vec(), field).new_tree(&mut runner).unwrap().current();
         for (method, path) in &paths {
             let (status, answer) = house.send(method.clone(), path, &sent).await;
             assert!(matches!(status, 200 | 400 | 409), "round {round}, {method} {path}: {status} {answer} to {sent}");

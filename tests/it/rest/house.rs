@@ -29,7 +29,7 @@ use strongroom::domain::client::{Proof, State};
 use strongroom::domain::credential::change::{Source, Wish};
 use strongroom::domain::credential::{About, Generate, Kind, Material};
 use strongroom::domain::name::{Path, Tenant};
-use strongroom::domain::permission::{Action, Target};
+use strongroom::domain::permission::{Action, Resource, Target};
 use strongroom::domain::record::Owner;
 use strongroom::domain::rules::Rules;
 use strongroom::domain::secret::SecretText;
@@ -45,8 +45,10 @@ pub const KEEP: SignedDuration = SignedDuration::from_hours(1);
 struct Kubernetes;
 
 /// A token and what its ServiceAccount may do anywhere.
-const TOKENS: [(&str, &[Action]); 4] = [
+const TOKENS: [(&str, &[Action]); 5] = [
     ("all", &Action::ALL),
+    // With what is stored, and nothing that is made of it.
+    ("stores", &Action::ALL),
     ("none", &[]),
     ("sees", &[Action::List, Action::Metadata]),
     ("writes", &[Action::Create, Action::Update]),
@@ -83,8 +85,11 @@ pub fn grantee(client: &str) -> Actor {
 
 #[async_trait]
 impl Review for Kubernetes {
-    async fn allows(&self, actor: &Actor, action: Action, _: &Target<'_>) -> Result<bool> {
+    async fn allows(&self, actor: &Actor, action: Action, target: &Target<'_>) -> Result<bool> {
         let name = actor.id.rsplit(':').next().unwrap_or_default();
+        if name == "stores" && !matches!(target.resource, Resource::Record(_)) {
+            return Ok(false);
+        }
         Ok(TOKENS.iter().any(|(known, actions)| *known == name && actions.contains(&action)))
     }
 }
@@ -184,6 +189,11 @@ impl House {
     pub async fn recorded(&self) -> u64 {
         let ledger = self.store.snapshot().await.unwrap().ledger().await.unwrap().unwrap();
         ledger.position.number + self.journal.notes().len() as u64
+    }
+
+    /// How many writes there are.
+    pub async fn position(&self) -> u64 {
+        self.store.snapshot().await.unwrap().ledger().await.unwrap().map_or(0, |ledger| ledger.position.number)
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -3,57 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::openapi::reference;
-
-type Members<'a> = &'a [(&'a str, Value)];
-
-fn schema(name: &str) -> Value {
-    reference("schemas", name)
-}
-
-fn properties(members: Members) -> Map<String, Value> {
-    members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect()
-}
-
-/// An answer: all of these members and no others.
-fn exactly(members: Members) -> Value {
-    let names: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
-    json!({ "type": "object", "required": names, "properties": properties(members), "additionalProperties": false })
-}
-
-/// An answer: some of these members and no others.
-fn some_of(members: Members) -> Value {
-    json!({ "type": "object", "properties": properties(members), "additionalProperties": false })
-}
-
-/// A body: these members, of which some must be there.
-fn with(required: &[&str], members: Members) -> Value {
-    json!({ "type": "object", "required": required, "properties": properties(members) })
-}
-
-fn text() -> Value {
-    json!({ "type": "string" })
-}
-
-fn texts() -> Value {
-    list(text())
-}
-
-fn boolean() -> Value {
-    json!({ "type": "boolean" })
-}
-
-fn list(items: Value) -> Value {
-    json!({ "type": "array", "items": items })
-}
-
-fn object() -> Value {
-    json!({ "type": "object" })
-}
-
-fn text_or_null() -> Value {
-    json!({ "type": ["string", "null"] })
-}
+use crate::api::shape::{
+    Members, Schemas, boolean, exactly, list, named, object, properties, schema, some_of, text, text_or_null, texts,
+    with,
+};
 
 /// A part of a list.
 fn page(name: &str, items: &str) -> Value {
@@ -65,12 +18,6 @@ pub fn schemas() -> Value {
         .into_iter()
         .flatten()
         .collect()
-}
-
-type Schemas = Vec<(String, Value)>;
-
-fn named<const N: usize>(schemas: [(&str, Value); N]) -> Schemas {
-    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
 fn small() -> Schemas {

@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
             Json::Literal(number) => Some((Form::Literal, number.clone())),
             Json::Bool(value) => Some((Form::Literal, SecretText::new(value.to_string()))),
             Json::Null => Some((Form::Literal, "null".into())),
-            Json::List(_) | Json::Object(_) => None,
+            Json::Shared(_) | Json::List(_) | Json::Object(_) => None,
         };
         let why = match () {
             () if key.len() > KEY_LIMIT => "has a key longer than 253 bytes",

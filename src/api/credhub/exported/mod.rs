@@ -99,6 +99,7 @@ fn whole(json: &Json) -> Json {
         Json::Bool(value) => Json::Bool(*value),
         Json::Literal(text) => Json::Literal(text.expose().strip_suffix(".0").unwrap_or(text.expose()).into()),
         Json::Text(text) => Json::Text(text.clone()),
+        Json::Shared(text) => Json::Shared(text.clone()),
         Json::List(items) => Json::List(items.iter().map(whole).collect()),
         Json::Object(members) => Json::object(members.iter().map(|(name, value)| (name.clone(), whole(value)))),
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use warp::http::StatusCode;
 
 use crate::api::credhub::error::{Failure, NO_ACCESS};
+use crate::api::credhub::wire::fields::body;
 use crate::api::credhub::{Answer, Call};
 use crate::domain::Error;
 use crate::domain::name::RecordId;
@@ -31,13 +32,13 @@ pub async fn view(call: Arc<Call>) -> Result<Answer, Failure> {
 }
 
 pub async fn create(call: Arc<Call>) -> Result<Answer, Failure> {
-    let wanted = wire::wanted(&call.body)?;
+    let wanted = wire::wanted(body(&call)?)?;
     let made = call.app.permissions.create(&call.actor, wanted).await;
     Ok(Answer(StatusCode::CREATED, Some(wire::permission(&hidden(made, NO_ACCESS)?))))
 }
 
 pub async fn replace(call: Arc<Call>) -> Result<Answer, Failure> {
-    let wanted = wire::wanted(&call.body)?;
+    let wanted = wire::wanted(body(&call)?)?;
     let id = id(&call, NO_SUCH_PERMISSION)?;
     let claimed = Some((&wanted.path, wanted.actor.as_str()));
     let done = call.app.permissions.replace(&call.actor, id, wanted.operations, claimed).await;
@@ -45,7 +46,7 @@ pub async fn replace(call: Arc<Call>) -> Result<Answer, Failure> {
 }
 
 pub async fn patch(call: Arc<Call>) -> Result<Answer, Failure> {
-    let operations = wire::patch(&call.body)?;
+    let operations = wire::patch(body(&call)?)?;
     let id = id(&call, NO_SUCH_PERMISSION)?;
     let done = call.app.permissions.replace(&call.actor, id, operations, None).await;
     Ok(wire::permission(&hidden(done, NO_SUCH_PERMISSION)?).into())
@@ -65,7 +66,7 @@ pub async fn of_credential(call: Arc<Call>) -> Result<Answer, Failure> {
 }
 
 pub async fn grant(call: Arc<Call>) -> Result<Answer, Failure> {
-    let wanted = wire::additions(&call.body)?;
+    let wanted = wire::additions(body(&call)?)?;
     hidden(call.app.permissions.grant(&call.actor, &wanted).await, NO_ACCESS)?;
     Ok(Answer(StatusCode::CREATED, None))
 }

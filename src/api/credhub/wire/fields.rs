@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use warp::http::{StatusCode, header};
 
-use crate::api::credhub::Call;
+use crate::api::credhub::Request;
 use crate::api::credhub::error::Failure;
 use crate::api::json::{Json, check_structure};
 use crate::domain::secret::SecretText;
@@ -21,15 +21,14 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Of the body of a call. `refusal`: what unknown fields are answered with.
-    pub fn of(call: &'a Call, refusal: StatusCode) -> Result<Self, Failure> {
-        check_type(call)?;
-        Self::read(&call.body, refusal)
+    /// Of the body of a request. `refusal`: what unknown fields are answered with.
+    pub fn of(request: &'a Request, refusal: StatusCode) -> Result<Self, Failure> {
+        Self::read(body(request)?, refusal)
     }
 
     /// The same where a body may be missing.
-    pub fn of_optional(call: &'a Call, refusal: StatusCode) -> Result<Self, Failure> {
-        if call.body.is_empty() { Ok(Self { members: Vec::new(), refusal }) } else { Self::of(call, refusal) }
+    pub fn of_optional(request: &'a Request, refusal: StatusCode) -> Result<Self, Failure> {
+        if request.body.is_empty() { Ok(Self { members: Vec::new(), refusal }) } else { Self::of(request, refusal) }
     }
 
     pub fn read(bytes: &'a [u8], refusal: StatusCode) -> Result<Self, Failure> {
@@ -89,7 +88,9 @@ impl<'a> Fields<'a> {
             None | Some(Json::Null) => Ok(None),
             Some(Json::Text(text) | Json::Literal(text)) => Ok(Some(text)),
             Some(Json::Bool(value)) => Ok(Some(SecretText::new(value.to_string()))),
-            Some(Json::List(_) | Json::Object(_)) => Err(Failure::bad(format!("{name} must be a string"))),
+            Some(Json::Shared(_) | Json::List(_) | Json::Object(_)) => {
+                Err(Failure::bad(format!("{name} must be a string")))
+            }
         }
     }
 
@@ -146,14 +147,39 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn check_type(call: &Call) -> Result<(), Failure> {
-    let given = call.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
-    let Some(given) = given else { return Ok(()) };
-    let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json")) {
-        return Ok(());
+/// The body of a request that says it is JSON. A page of another site cannot make a browser say so unasked, whose owner
+/// may be known by a certificate, or by nothing but where it runs.
+pub fn body(request: &Request) -> Result<&[u8], Failure> {
+    let given = request.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+    let kind = given.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
+        return Err(Failure::bad("the Content-Type must be application/json"));
     }
-    Err(Failure::bad("the Content-Type must be application/json"))
+    if has_half_letters(&request.body) {
+        return Err(Failure::bad("the body has half of a surrogate pair, which is no letter"));
+    }
+    Ok(&request.body)
+}
+
+/// Whether a text of this JSON has a half of a UTF-16 pair without the other. What is kept as JSON is never made a text
+/// here, so nothing else would notice, and its readers could not read it.
+fn has_half_letters(json: &[u8]) -> bool {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let is_low = |unit: u16| (0xDC00..0xE000).contains(&unit);
+    let mut at = 0;
+    while let Some(next) = json.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += next;
+        at += match unit(at) {
+            Some(0xD800..0xDC00) if unit(at + 6).is_some_and(is_low) => 12,
+            Some(0xD800..0xE000) => return true,
+            Some(_) => 6,
+            None => 2,
+        };
+    }
+    false
 }
 
 /// Without the white space between its parts.
@@ -233,6 +259,19 @@ mod tests {
         assert!(fields.only(&["a", "b"]).is_ok());
         let Failure::Told(status, words) = fields.only(&["a"]).unwrap_err() else { panic!("another failure") };
         assert_eq!((status.as_u16(), words.starts_with("b ")), (422, true));
+    }
+
+    #[test]
+    fn half_letters_are_found() {
+        for whole in [r#""a""#, r#""\\ud800""#, r#""\ud83d\ude00""#, r#""\uD83D\uDE00\\""#, r#""\u00e9\n\ud83d\ude00""#]
+        {
+            assert!(!has_half_letters(whole.as_bytes()), "{whole}");
+        }
+        for half in
+            [r#""\ud83d""#, r#""\ude00\ud83d""#, r#""\ud83d \ude00""#, r#""\ud83d\ud83d\ude00""#, r#""\\\uDFFF""#]
+        {
+            assert!(has_half_letters(half.as_bytes()), "{half}");
+        }
     }
 
     #[test]

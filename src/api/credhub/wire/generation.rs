@@ -3,11 +3,15 @@
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::wire::fields::Fields;
 use crate::api::credhub::wire::name;
+use crate::api::credhub::wire::value::require_short;
 use crate::app::by_path::Mode;
 use crate::domain::authority::DistinguishedName;
 use crate::domain::authority::credhub::Parameters;
-use crate::domain::credential::generate::{LENGTH_DEFAULT, LENGTH_MAX, LENGTH_MIN};
+use crate::domain::credential::generate::{LENGTH_DEFAULT, LENGTH_MAX, LENGTH_MIN, RSA_BITS};
 use crate::domain::credential::{Characters, Generate, Kind};
+
+/// Of what stands behind a key in `authorized_keys`.
+const COMMENT_LIMIT: usize = 1024;
 
 pub fn mode(body: &Fields<'_>) -> Result<Mode, Failure> {
     let (mode, overwrite) = (body.text("mode")?, body.boolean("overwrite")?);
@@ -31,11 +35,7 @@ pub fn wish(kind: Kind, body: &Fields<'_>) -> Result<Generate, Failure> {
         Kind::Password => Generate::Password(characters(parameters, &[])?),
         Kind::User => user(parameters, body)?,
         Kind::Rsa => Generate::Rsa { bits: bits(parameters, &[])? },
-        Kind::Ssh => {
-            let comment = parameters.map(|fields| fields.text("ssh_comment")).transpose()?.flatten();
-            let comment = comment.filter(|comment| !comment.is_empty());
-            Generate::Ssh { bits: bits(parameters, &["ssh_comment"])?, comment }
-        }
+        Kind::Ssh => Generate::Ssh { bits: bits(parameters, &["ssh_comment"])?, comment: comment(parameters)? },
         Kind::Certificate => {
             let fields = parameters.ok_or_else(|| Failure::bad("parameters must be given"))?;
             Generate::Certificate(Box::new(certificate(fields)?.request()?))
@@ -76,15 +76,27 @@ fn user(parameters: Option<&Fields<'_>>, body: &Fields<'_>) -> Result<Generate, 
     let value = body.inside("value")?;
     value.as_ref().map_or(Ok(()), |value| value.only(&["username"]))?;
     let username = named(value.as_ref())?.or(named(parameters)?).filter(|name| !name.is_empty());
+    require_short("username", username.as_deref())?;
     Ok(Generate::User { username, characters })
 }
 
 fn bits(fields: Option<&Fields<'_>>, others: &[&str]) -> Result<u16, Failure> {
     let Some(fields) = fields else { return Ok(2048) };
     fields.only(&[&["key_length"], others].concat())?;
-    match fields.integer("key_length")? {
-        None => Ok(2048),
-        Some(length) => u16::try_from(length).map_err(|_| Failure::bad("key_length must be 2048, 3072 or 4096")),
+    let Some(length) = fields.integer("key_length")? else { return Ok(2048) };
+    let known = RSA_BITS.into_iter().find(|bits| i64::from(*bits) == length);
+    known.ok_or_else(|| Failure::bad("key_length must be 2048, 3072 or 4096"))
+}
+
+/// Whoever makes the key looks at it again, but not where the key that is there will do.
+fn comment(fields: Option<&Fields<'_>>) -> Result<Option<String>, Failure> {
+    let comment = fields.map(|fields| fields.text("ssh_comment")).transpose()?.flatten();
+    let comment = comment.filter(|comment| !comment.is_empty());
+    match &comment {
+        Some(text) if text.len() > COMMENT_LIMIT || text.chars().any(char::is_control) => {
+            Err(Failure::bad(format!("ssh_comment must be one line of at most {COMMENT_LIMIT} bytes")))
+        }
+        _ => Ok(comment),
     }
 }
 

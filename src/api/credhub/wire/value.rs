@@ -74,7 +74,7 @@ fn user(value: &Fields<'_>) -> Result<Material, Failure> {
     value.only(&["username", "password", "password_hash"])?;
     let password = value.filled("password")?.ok_or_else(|| Failure::bad("value.password must be given"))?;
     let username = value.filled("username")?;
-    require_short("username", username.as_ref())?;
+    require_short("username", username.as_ref().map(SecretText::expose))?;
     texts([("username", username), ("password", Some(password))])
 }
 
@@ -84,7 +84,7 @@ fn keys(value: &Fields<'_>, known: &[&str]) -> Result<Material, Failure> {
     if public.is_none() && private.is_none() {
         return Err(Failure::bad("value must have a public_key or a private_key"));
     }
-    require_short("public_key", public.as_ref())?;
+    require_short("public_key", public.as_ref().map(SecretText::expose))?;
     texts([("public_key", public), ("private_key", private)])
 }
 
@@ -131,7 +131,7 @@ fn pairs(body: &Fields<'_>) -> Result<Material, Failure> {
             Json::Literal(text) => (Form::Literal, text),
             Json::Bool(value) => (Form::Literal, SecretText::new(value.to_string())),
             Json::Null => (Form::Literal, SecretText::from("null")),
-            Json::List(_) | Json::Object(_) => return Err(wrong()),
+            Json::Shared(_) | Json::List(_) | Json::Object(_) => return Err(wrong()),
         };
         Ok(Field { name: name.to_owned(), form, value })
     };
@@ -146,15 +146,15 @@ fn texts<const N: usize>(fields: [(&str, Option<SecretText>); N]) -> Result<Mate
 }
 
 fn require_size(text: Option<&SecretText>) -> Result<(), Failure> {
-    within(SECRET_LIMIT, "value", text)
+    within(SECRET_LIMIT, "value", text.map(SecretText::expose))
 }
 
-fn require_short(field: &str, text: Option<&SecretText>) -> Result<(), Failure> {
+pub fn require_short(field: &str, text: Option<&str>) -> Result<(), Failure> {
     within(CLEAR_LIMIT, field, text)
 }
 
-fn within(limit: usize, field: &str, text: Option<&SecretText>) -> Result<(), Failure> {
-    match text.filter(|text| text.expose().len() > limit) {
+fn within(limit: usize, field: &str, text: Option<&str>) -> Result<(), Failure> {
+    match text.filter(|text| text.len() > limit) {
         Some(_) => {
             Err(Failure::Told(StatusCode::PAYLOAD_TOO_LARGE, format!("{field} must not be longer than {limit} bytes")))
         }

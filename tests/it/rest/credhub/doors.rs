@@ -91,3 +91,25 @@ async fn what_an_authoritys_owner_allows_holds_here_too() {
     assert_eq!(status, 400, "{told}");
     house.close().await;
 }
+
+/// Reading every value of a namespace was never the right to sign for it: the authority's key is in none of them.
+#[tokio::test]
+async fn signing_by_an_authority_of_a_resource_takes_the_right_to_that() {
+    let house = House::open().await;
+    house.authority().await;
+    let wish = json!({"name": "/leaf", "type": "certificate", "parameters": {"common_name": "x", "ca": "/kubernetes/shop/root"}});
+    for (token, status) in [("stores", 404), ("all", 200)] {
+        let request = house.client.post(house.url(DATA)).bearer_auth(token).json(&wish);
+        let (found, told) = crate::rest::house::answer(request).await;
+        assert_eq!(found, status, "{token}: {told}");
+        let bulk = house.client.post(house.url("/api/v1/bulk-regenerate")).bearer_auth(token);
+        let bulk = bulk.json(&json!({"signed_by": "/kubernetes/shop/root"}));
+        assert_eq!(crate::rest::house::answer(bulk).await.0, status, "{token}");
+    }
+    // What callers made themselves they can read with its key, and so sign with.
+    generate(&house, "/own", "certificate", json!({"common_name": "own", "is_ca": true})).await;
+    let wish = json!({"name": "/other", "type": "certificate", "parameters": {"common_name": "x", "ca": "/own"}});
+    let request = house.client.post(house.url(DATA)).bearer_auth("stores").json(&wish);
+    assert_eq!(crate::rest::house::answer(request).await.0, 200);
+    house.close().await;
+}

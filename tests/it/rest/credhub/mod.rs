@@ -1,9 +1,17 @@
 //! CredHub's API as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
+mod bad_bodies;
+mod bad_certificates;
+mod bad_input;
 mod certificates;
 mod data;
 mod doors;
+mod example;
+mod generated;
 mod generation;
+mod limits;
+mod read_only;
+mod stock;
 
 use reqwest::Method;
 use serde_json::{Value, json};
