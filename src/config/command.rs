@@ -36,6 +36,11 @@ pub enum Command {
         #[command(subcommand)]
         command: ArchiveCommand,
     },
+    /// Bring in what another program has exported
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Look at the record of every read, write and denial
     Audit {
         #[command(subcommand)]
@@ -201,6 +206,29 @@ pub enum AuditCommand {
         /// Go on with what is recorded from now on
         #[arg(long, short)]
         follow: bool,
+        #[command(flatten)]
+        given: Given,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImportCommand {
+    /// Write what `credhub export` prints into the store, also while a server runs on it; may be ended and run again
+    #[command(after_help = "Names, types, values and metadata are kept, and which certificate was signed by which: \
+authorities are written first, and certificates can be generated again under them. What is there already as it is in \
+the file is left as it is; what differs gets another version. What is refused is told by its name, the rest goes on, and \
+the exit code is 1.\n\nExamples:\n  \
+credhub export | strongroom import credhub --dry-run\n  \
+credhub export | strongroom import credhub\n  \
+credhub export --path /team --output-json > team.json && strongroom import credhub team.json\n\n\
+The export holds every value in the clear: better a pipe than a file.")]
+    Credhub {
+        /// YAML or JSON as `credhub export` prints it; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Say what would be done, and write nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         given: Given,
     },

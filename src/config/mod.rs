@@ -14,7 +14,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use command::{ArchiveCommand, AuditCommand, Cli, ClientCommand, Command, NextRoot, TokenWish};
+pub use command::{ArchiveCommand, AuditCommand, Cli, ClientCommand, Command, ImportCommand, NextRoot, TokenWish};
 pub use given::{Given, LeaderElection, LogFormat};
 pub use kms::KmsKey;
 pub use rest::{CertificateFiles, RestTls};

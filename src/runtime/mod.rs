@@ -10,6 +10,7 @@ mod client;
 mod database;
 mod dialects;
 pub mod foundation;
+mod import;
 mod journal;
 mod kmsauth;
 mod kmsauth_token;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 
-use crate::config::{ArchiveCommand, Cli, ClientCommand, Command, Given, LogFormat, Settings};
+use crate::config::{ArchiveCommand, Cli, ClientCommand, Command, Given, ImportCommand, LogFormat, Settings};
 use crate::domain;
 use crate::telemetry;
 
@@ -58,6 +59,9 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Archive { command: ArchiveCommand::List(given) } => archive::list(&settle(given)?),
         Command::Archive { command: ArchiveCommand::Restore { id, given } } => archive::restore(&settle(given)?, &id),
+        Command::Import { command: ImportCommand::Credhub { file, dry_run, given } } => {
+            import::credhub(&settle(given)?, &file, dry_run)
+        }
         Command::Audit { command } => audit::run(command),
         Command::Rekey { to, retire_other_roots, given } => rekey::run(&settle(given)?, &to, retire_other_roots),
         Command::Backup { output, given } => backup::back_up(&settle(given)?, &output),

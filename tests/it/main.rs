@@ -15,6 +15,7 @@ mod credhub_certificates;
 mod ground;
 mod guard;
 mod house;
+mod import;
 mod issuer;
 mod key_file;
 mod kms;

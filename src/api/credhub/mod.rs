@@ -4,6 +4,7 @@ mod about;
 mod certificates;
 mod data;
 mod error;
+pub mod exported;
 mod interpolation;
 mod permissions;
 mod schema;

@@ -76,6 +76,22 @@ impl Slot {
         &self.path
     }
 
+    /// Whether what counts here is this already. What a setting does not say of its signer may be anything.
+    pub fn holds(&self, setting: &Setting) -> Result<bool> {
+        self.require_kind(setting.kind)?;
+        let live = self.live().map(|entry| Arc::new(entry.clone()));
+        let Some(version) = live.as_ref().and_then(Version::active) else { return Ok(false) };
+        let (own, other) = (version.material(), &setting.material);
+        let is_alike = own.fields().len() == other.fields().len()
+            && own.fields().iter().all(|field| other.get(&field.name) == Some(&field.value));
+        let Signed { by, trusted } = version.signed().cloned().unwrap_or_default();
+        let is_signer = |wanted: &Path| by.is_some_and(|path| path.as_str().eq_ignore_ascii_case(wanted.as_str()));
+        Ok(is_alike
+            && version.metadata() == setting.metadata.as_deref()
+            && setting.signed.by.as_ref().is_none_or(is_signer)
+            && (setting.signed.trusted.is_none() || setting.signed.trusted == trusted))
+    }
+
     fn require_kind(&self, kind: Kind) -> Result<()> {
         match self.kind().filter(|known| *known != kind) {
             Some(known) => {

@@ -31,7 +31,7 @@ impl<'a> Fields<'a> {
         if request.body.is_empty() { Ok(Self { members: Vec::new(), refusal }) } else { Self::of(request, refusal) }
     }
 
-    fn read(bytes: &'a [u8], refusal: StatusCode) -> Result<Self, Failure> {
+    pub fn read(bytes: &'a [u8], refusal: StatusCode) -> Result<Self, Failure> {
         check_structure(bytes)?;
         let Members(members) = serde_json::from_slice(bytes).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
