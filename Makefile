@@ -10,7 +10,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure torture bench test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo measure torture bench profile test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the figures are written by each run, what people wrote around them stays."""
+"""docs/benchmarks.md: the figures and the profile are written by each run, what people wrote around them stays."""
 import datetime
 import os
 import pathlib
@@ -58,8 +58,9 @@ def sync_time(work):
     return 1e6 * median(times)
 
 
-def write(figures):
+def write(part, begin=BEGIN, end=END):
+    """Puts a part, which has its own marks around it, in the place of the one before."""
     text = PAGE.read_text()
-    before, rest = text.split(BEGIN)
-    PAGE.write_text(before + figures + rest.split(END)[1])
+    before, rest = text.split(begin)
+    PAGE.write_text(before + part + rest.split(end)[1])
     say(f"written into {PAGE.relative_to(ROOT)}")

@@ -174,7 +174,6 @@ class Strongroom(Server):
             "set": put,
             "password": post({"name": "/password/{n}", "type": "password"}),
             "certificate": post({"name": "/certificate/{n}", "type": "certificate", "parameters": {"common_name": "c{n}.example.test", "ca": "/bench-ca"}}),
-            "rsa": post({"name": "/rsa/{n}", "type": "rsa", "parameters": {"key_length": 4096}}),
         }
 
     def folder(self):
