@@ -29,8 +29,8 @@ use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
-/// At half a second for the largest key, whoever is last in the queue waits a minute.
-const WAITING: usize = 128;
+/// At half a second for the largest key, whoever is last in the queue waits half a minute.
+const WAITING: usize = 64;
 
 /// A hash takes milliseconds: nobody waits behind it for long.
 const WAITING_BRIEFLY: usize = 256;
