@@ -2,6 +2,7 @@
 //! SQLite keeps of its log, which every commit of every process rewrites (https://sqlite.org/walformat.html, 2.1).
 
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -14,9 +15,12 @@ const IS_INITIALISED: usize = 12;
 /// Equal to another: nothing was committed in between.
 pub(super) type State = [u8; HEADER];
 
+/// The file is never closed, not even by a thread that opened it second: with any descriptor of a file, a process gives
+/// back all the locks that it has on it (https://sqlite.org/howtocorrupt.html, 2.2). Another process would take SQLite's
+/// index for nobody's and begin it anew below our feet, which ends us with SIGBUS, or write beside our writer.
 pub(super) struct LogIndex {
     path: PathBuf,
-    file: OnceLock<File>,
+    file: OnceLock<ManuallyDrop<File>>,
 }
 
 impl LogIndex {
@@ -32,7 +36,7 @@ impl LogIndex {
         let file = match self.file.get() {
             Some(file) => file,
             None => {
-                let opened = File::open(&self.path).ok()?;
+                let opened = ManuallyDrop::new(File::open(&self.path).ok()?);
                 self.file.get_or_init(|| opened)
             }
         };

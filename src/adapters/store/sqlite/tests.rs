@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -489,4 +489,39 @@ async fn limited_child() {
     drop(store);
     let numbers: Vec<u64> = history(&path).into_keys().collect();
     assert!(numbers.into_iter().eq(1..=acknowledged + 1));
+}
+
+/// Without them another process that opens the store would begin the index of the log anew, below our feet.
+#[test]
+fn the_locks_on_the_log_survive_who_looks_at_it() {
+    const READERS: usize = 4;
+    let locks = |path: &Path| {
+        let inode = format!(":{}", fs::metadata(path.with_extension("db-shm")).unwrap().ino());
+        let all = fs::read_to_string("/proc/locks").unwrap();
+        let (held, process) = (all.lines().map(|line| line.split_whitespace()), std::process::id().to_string());
+        held.filter(|line| {
+            let mut ours = line.clone().skip(4);
+            ours.next() == Some(&process) && ours.next().is_some_and(|file| file.ends_with(&inode))
+        })
+        .count()
+    };
+    for _ in 0..50 {
+        let (_folder, path, store) = fresh();
+        let store = Arc::new(store);
+        assert!(locks(&path) > 0, "SQLite takes none");
+        let barrier = Barrier::new(READERS);
+        thread::scope(|scope| {
+            for _ in 0..READERS {
+                scope.spawn(|| {
+                    barrier.wait();
+                    futures::executor::block_on(store.position()).unwrap();
+                });
+            }
+        });
+        assert!(locks(&path) > 0, "lost by who came second");
+        let other = SqliteStore::open(&path, Alarm::default()).unwrap();
+        futures::executor::block_on(other.position()).unwrap();
+        drop(other);
+        assert!(locks(&path) > 0, "lost with another handle");
+    }
 }
