@@ -6,7 +6,7 @@ use crate::app::audit::{Event, Grant, Note};
 use crate::app::body;
 use crate::app::body::Body;
 use crate::app::ports::{Append, Change, Row, Write};
-use crate::app::records::Records;
+use crate::app::records::{Changed, Records};
 use crate::domain::actor::Actor;
 use crate::domain::name::{RecordId, Revision, Tenant};
 use crate::domain::permission::Permission;
@@ -62,10 +62,22 @@ impl Records {
             };
             match done {
                 Err(Error::KeyReplaced) => self.keyring.reload().await?,
-                done => return done,
+                Ok(()) => {
+                    planned.iter().for_each(|planned| self.tell(planned));
+                    return Ok(());
+                }
+                refused => return refused,
             }
         }
         Err(Error::KeyReplaced)
+    }
+
+    /// By its path, as its note in the audit is: what others wrote is heard of from there.
+    fn tell(&self, planned: &Planned) {
+        let (Planned::Put { entry: Entry { body: permission, .. }, .. } | Planned::Forget { permission, .. }) = planned;
+        let name = permission.path.as_str().to_owned();
+        // Nobody listening is fine: listeners come and go.
+        let _ = self.changes.send(Changed { class: Class::Permission, name });
     }
 
     fn permission_change(&self, actor: &Actor, planned: &Planned) -> Result<(Change, Option<Note>)> {
