@@ -49,7 +49,13 @@ impl Making {
         if !self.is_open(path, &group).await? {
             return Ok(None);
         }
-        let Some(authority) = self.active(path).await? else { return Ok(Some(Above::Gone)) };
+        let authority = match self.active(path).await {
+            Ok(Some(authority)) => authority,
+            Ok(None) => return Ok(Some(Above::Gone)),
+            // What it has signed is none the worse for it.
+            Err(Error::Damaged { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let texts = texts(certificate);
         let chain = self.keymaker.chain(certificate.require("certificate")?, &texts.iter().collect::<Vec<_>>())?;
         let signer = chain.certificates.get(1).map(|pem| self.keymaker.facts(pem)).transpose()?;

@@ -10,6 +10,7 @@ use strongroom::adapters::pki::Workshop;
 use strongroom::adapters::store::{MemoryJournal, MemoryStore};
 use strongroom::adapters::system::SystemClock;
 use strongroom::app::ports::Keymaker;
+use strongroom::app::records::Changed;
 use strongroom::app::{App, Parts};
 use strongroom::domain::authority::{
     Authority, CertificatePlan, Conventions, DistinguishedName, Issuer, KeyAlgorithm, KeyUsage, Policy, Role,
@@ -18,6 +19,7 @@ use strongroom::domain::credential::change::{Source, Wish};
 use strongroom::domain::credential::{About, Generate, Kind};
 use strongroom::domain::name::Path;
 use strongroom::domain::permission::Grants;
+use strongroom::domain::record::Class;
 use strongroom::domain::rules::Rules;
 use strongroom::k8s::crd::{CertificateAuthority, Credential};
 
@@ -141,10 +143,11 @@ async fn an_authority_outside_that_comes_later_is_waited_for() {
 async fn strongrooms_own_authorities_are_opened_to_nobody() {
     let (ground, operator, served) = place("own").await;
     served.open("/*", &ground.namespace).await;
-    child(&ground, "clever", "/strongroom/rest-ca").await;
+    assert!(operator.app.own.published_root("rest").await.expect("an answer").is_some(), "it is there");
+    child(&ground, "clever", "/strongroom/rest-root").await;
     ground.failing::<CertificateAuthority>("clever", "AwaitingAuthority").await;
     let (_, names) = served.send(Method::GET, "/api/v1/data?path=/strongroom", &Value::Null).await;
-    assert!(!names.to_string().contains("rest-ca"), "{names}");
+    assert!(!names.to_string().contains("rest-root"), "{names}");
     end(operator, served).await;
 }
 
@@ -356,7 +359,13 @@ async fn permissions_that_are_not_enforced_open_nothing_to_namespaces_and_a_refu
     assert_eq!(said, ["system:serviceaccounts:shop", "read", "credential", "/team/root", "denied"]);
     served.open("/team/root", "till").await;
     assert_eq!(ask().await.expect_err("another's").reason(), "NotPermitted");
-    served.open("/team/root", "shop").await;
+    // Whoever waits hears of it by the path, here and in other processes on the same store.
+    let (mut here, mut there) = (app.changes(), app.elsewhere());
+    there.look().await.expect("a look");
+    served.open("/team/*", "shop").await;
+    let changed = Changed { class: Class::Permission, name: "/team/*".into() };
+    assert_eq!(here.recv().await.expect("news"), changed);
+    assert_eq!(there.look().await.expect("a look"), Some(vec![changed]));
     let made = ask().await.expect("signed");
     assert_eq!(app.credentials.above(&made).await.expect("an answer"), None);
     served.close().await;
