@@ -178,7 +178,7 @@ async fn set(served: &Served, name: &str, plan: &CertificatePlan) {
 async fn what_cannot_sign_is_named_and_looked_at_again() {
     let (ground, operator, served) = place("unfit").await;
     served.open("/team/*", &ground.namespace).await;
-    let now = Timestamp::now();
+    let now = operator.app.now();
     served.generate("/team/word", "password", json!({})).await;
     served.generate("/team/leaf", "certificate", json!({"common_name": "x", "self_sign": true})).await;
     let usages = json!({"common_name": "x", "is_ca": true, "key_usage": ["digital_signature"]});
