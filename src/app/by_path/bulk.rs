@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::app::by_path::write::TRIES;
+use crate::app::batch::TRIES;
 use crate::app::by_path::{ByPath, Known, Signer, Version};
 use crate::domain::actor::Actor;
 use crate::domain::credential::Generate;
@@ -50,8 +50,8 @@ impl ByPath {
             for branch in &tree {
                 let content: &Content = made.get(&branch.entry.head.id).ok_or_else(unmade)?;
                 planned.push(self.records.plan(actor, &*branch.entry, |stamp| {
-                    super::certificates::counting(&branch.entry.body, content.clone(), stamp, Active::Own)
-                }));
+                    Ok(super::certificates::counting(&branch.entry.body, content.clone(), stamp, Active::Own))
+                })?);
             }
             if planned.is_empty() {
                 return Ok(Vec::new());

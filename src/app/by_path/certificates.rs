@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::app::batch::Planned;
-use crate::app::by_path::write::TRIES;
+use crate::app::batch::{Planned, TRIES};
 use crate::app::by_path::{ByPath, Known, Setting, Signer, Slot, Version};
 use crate::app::making;
 use crate::app::ports::Key;
@@ -137,7 +136,7 @@ impl ByPath {
                 None => self.content(&entry.head, wish, signer.as_ref(), metadata.clone()).await?,
             };
             let kept = content.clone();
-            let planned = self.records.plan(actor, &*entry, |stamp| self.with(&entry, stamp, content, how));
+            let planned = self.records.plan(actor, &*entry, |stamp| Ok(self.with(&entry, stamp, content, how)))?;
             match self.write_rotation(actor, &entry, planned, how.concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => made = Some(kept),
                 Err(error) => return Err(error),
@@ -203,7 +202,7 @@ impl ByPath {
             if how.is_transitional && transitional.is_some() {
                 return Err(only_one_waits());
             }
-            let planned = self.records.plan(actor, &*entry, |stamp| self.with(&entry, stamp, content.clone(), how));
+            let planned = self.records.plan(actor, &*entry, |stamp| Ok(self.with(&entry, stamp, content.clone(), how)))?;
             match self.write_rotation(actor, &entry, planned, how.concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => {
@@ -236,7 +235,7 @@ impl ByPath {
                 ),
             };
             let waiting = waiting.map(Version::id);
-            let planned = self.records.plan(actor, &*entry, |_| arranged(&entry, &all, waiting));
+            let planned = self.records.plan(actor, &*entry, |_| Ok(arranged(&entry, &all, waiting)))?;
             match self.write_rotation(actor, &entry, planned, concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => return self.for_reader(actor, Version::of(&written?).collect()).await,
@@ -267,8 +266,8 @@ impl ByPath {
             let planned = self.records.plan(actor, &*entry, |_| {
                 let mut body = arranged(&entry, &rest, waiting);
                 body.lineage.get_or_insert_default().removed.insert(doomed);
-                body
-            });
+                Ok(body)
+            })?;
             match self.write_rotation(actor, &entry, planned, concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 Err(error) => return Err(error),
@@ -324,8 +323,8 @@ impl ByPath {
                 let lineage = body.lineage.get_or_insert_default();
                 lineage.signed.trusted = trusted;
                 lineage.active = Active::Own;
-                body
-            }));
+                Ok(body)
+            })?);
         }
         Ok(planned)
     }

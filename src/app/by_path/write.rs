@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::app::batch::TRIES;
 use crate::app::by_path::{ByPath, Signer, Version, target};
 use crate::app::credentials::require_resource_name;
 use crate::app::making;
@@ -20,9 +21,6 @@ use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Origin};
 use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
-
-/// How often somebody else may have been faster.
-pub(super) const TRIES: usize = 32;
 
 /// A path at which the caller may write: made by [`ByPath::require_writable`] only.
 pub struct Slot {
