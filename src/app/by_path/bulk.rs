@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::app::batch::TRIES;
+use crate::app::by_path::turn::counting;
 use crate::app::by_path::{ByPath, Known, Signer, Version};
 use crate::domain::actor::Actor;
 use crate::domain::credential::Generate;
@@ -50,7 +51,7 @@ impl ByPath {
             for branch in &tree {
                 let content: &Content = made.get(&branch.entry.head.id).ok_or_else(unmade)?;
                 planned.push(self.records.plan(actor, &*branch.entry, |stamp| {
-                    Ok(super::certificates::counting(&branch.entry.body, content.clone(), stamp, Active::Own))
+                    Ok(counting(&branch.entry.body, content.clone(), stamp, Active::Own))
                 })?);
             }
             if planned.is_empty() {

@@ -1,11 +1,13 @@
 //! Credentials by their paths and in their versions, as CredHub's callers know them: what a path stands for, who may do
-//! what with it, and reading it. Writing is `write`, certificates in rotation are `certificates`, lists are `find`.
+//! what with it, and reading it. Writing is `write`, certificates are `certificates` and `rotation`, lists are `find`.
 
 mod bulk;
 mod certificates;
 mod find;
+mod rotation;
 mod shown;
 mod signer;
+mod turn;
 mod usage;
 mod version;
 mod write;
@@ -26,10 +28,12 @@ use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
 use crate::domain::{Error, Result};
 
-pub use certificates::{Order, Standing, Wanted};
+pub use certificates::Order;
 pub use find::{Certificate, Found};
+pub use rotation::Standing;
 pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
+pub use turn::Wanted;
 pub use usage::{Counted, Usage};
 pub use version::Version;
 pub use write::{Made, Mode, Setting, Slot};
