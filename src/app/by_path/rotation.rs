@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::app::batch::{Planned, TRIES};
 use crate::app::body::link_to_path;
+use crate::app::by_path::signer::Pair;
 use crate::app::by_path::turn::{Turn, Wanted, missing, waiting};
 use crate::app::by_path::{ByPath, Known, Version, target};
 use crate::app::ports::Key;
@@ -14,7 +15,6 @@ use crate::domain::credential::lineage::{Active, Content};
 use crate::domain::name::{Path, RecordId, VersionId};
 use crate::domain::permission::Action;
 use crate::domain::record::Origin;
-use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
 
 /// How another version of a certificate comes to stand.
@@ -95,9 +95,12 @@ impl ByPath {
         let after = Arc::new(planned.entry.clone());
         let mut all = vec![planned];
         if concatenates && (waiting(&before.body).is_some() || waiting(&after.body).is_some()) {
+            let path = Path::parse(&after.head.name)?;
             let pair = Pair::of(&after);
-            for child in self.children(&after.head.name).await? {
-                all.push(self.records.plan(actor, &*child, |_| Ok(pair.shown_by(&child.body)))?);
+            for child in self.children(path.as_str()).await? {
+                if let Some(body) = shown_by(&child.body, &path, &pair) {
+                    all.push(self.records.plan(actor, &*child, |_| Ok(body))?);
+                }
             }
         }
         self.records.write_together(actor, &all).await?;
@@ -122,35 +125,77 @@ impl ByPath {
     }
 }
 
-/// An authority's certificates, in PEM.
-struct Pair {
-    active: Option<SecretText>,
-    waiting: Option<SecretText>,
+/// The same certificate with what is to be trusted beside its authority now. What waits in it goes on waiting, so there is
+/// nothing to show where nothing else is in it; nor where another than this authority signed what counts.
+fn shown_by(child: &Credential, authority: &Path, pair: &Pair) -> Option<Credential> {
+    let mut body = child.clone();
+    let lineage = body.lineage.as_deref_mut().filter(|lineage| lineage.active != Active::None)?;
+    lineage.signed.by.as_ref().filter(|path| path.as_str().eq_ignore_ascii_case(authority.as_str()))?;
+    lineage.signed.trusted = pair.beside(child.material.get("ca")).map(|pem| pem.expose().to_owned());
+    lineage.active = Active::Own;
+    Some(body)
 }
 
-impl Pair {
-    fn of(authority: &Known) -> Self {
-        let pem = |version: &Version| version.material().get("certificate").cloned();
-        let waiting = Version::of(authority).find(Version::is_transitional);
-        Self { active: Version::active(authority).as_ref().and_then(pem), waiting: waiting.as_ref().and_then(pem) }
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::domain::credential::lineage::Signed;
+    use crate::domain::credential::{About, Kind, Lineage, Material, Memo};
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
     }
 
-    /// What is to be trusted beside the one that has signed.
-    fn beside(&self, signing: Option<&SecretText>) -> Option<&SecretText> {
-        match (&self.active, &self.waiting) {
-            (Some(active), waiting) if signing == Some(active) => waiting.as_ref(),
-            (Some(active), Some(_)) => Some(active),
-            (None, Some(waiting)) => Some(waiting),
-            _ => None,
+    fn pair(active: Option<&str>, waiting: Option<&str>) -> Pair {
+        Pair { active: active.map(Into::into), waiting: waiting.map(Into::into) }
+    }
+
+    /// A certificate of `/CA`, signed by its version `ca`.
+    fn child(ca: &str, active: Active) -> Credential {
+        let signed = Signed { by: Some(path("/CA")), trusted: Some("earlier".into()) };
+        Credential {
+            title: "/leaf".into(),
+            kind: Kind::Certificate,
+            about: About { metadata: Some("{}".into()), ..About::default() },
+            generated: None,
+            rotated_at: Timestamp::UNIX_EPOCH,
+            not_after: None,
+            authority: None,
+            lineage: Some(Box::new(Lineage { signed, active, ..Lineage::default() })),
+            material: Material::texts([("certificate", "leaf".into()), ("ca", ca.into())]),
+            memo: Memo::default(),
         }
     }
 
-    /// The same certificate with what is to be trusted beside its authority now. What waits in it goes on waiting.
-    fn shown_by(&self, child: &Credential) -> Credential {
-        let mut body = child.clone();
-        let lineage = body.lineage.get_or_insert_default();
-        lineage.signed.trusted = self.beside(child.material.get("ca")).map(|pem| pem.expose().to_owned());
-        lineage.active = Active::Own;
-        body
+    #[test]
+    fn a_child_is_a_new_version_that_trusts_the_other_one_too() {
+        let earlier = Active::Earlier { id: VersionId::from_bytes([1; 16]), at: Timestamp::UNIX_EPOCH };
+        for (active, waiting, trusted) in [
+            (Some("old"), Some("new"), Some("new")),
+            (Some("new"), Some("old"), Some("new")),
+            (Some("old"), None, None),
+            (Some("new"), None, None),
+            (None, Some("new"), Some("new")),
+        ] {
+            let before = child("old", earlier);
+            let after = shown_by(&before, &path("/ca"), &pair(active, waiting)).expect("another revision");
+            let lineage = after.lineage.as_deref().unwrap();
+            assert_eq!((lineage.signed.trusted.as_deref(), lineage.active), (trusted, Active::Own));
+            assert_eq!((&after.material, &after.about), (&before.material, &before.about));
+        }
+    }
+
+    #[test]
+    fn a_version_that_waits_alone_is_not_made_to_count() {
+        assert!(shown_by(&child("old", Active::None), &path("/ca"), &pair(Some("old"), Some("new"))).is_none());
+    }
+
+    #[test]
+    fn who_is_signed_by_another_now_does_not_trust_this_one() {
+        assert!(shown_by(&child("old", Active::Own), &path("/other"), &pair(Some("a"), Some("b"))).is_none());
+        let unsigned = Credential { lineage: None, ..child("old", Active::Own) };
+        assert!(shown_by(&unsigned, &path("/ca"), &pair(Some("old"), Some("new"))).is_none());
     }
 }

@@ -78,6 +78,30 @@ impl Signer {
     }
 }
 
+/// An authority's certificates, in PEM.
+pub(super) struct Pair {
+    pub(super) active: Option<SecretText>,
+    pub(super) waiting: Option<SecretText>,
+}
+
+impl Pair {
+    pub(super) fn of(authority: &Known) -> Self {
+        let pem = |version: &Version| version.material().get("certificate").cloned();
+        let waiting = Version::of(authority).find(Version::is_transitional);
+        Self { active: Version::active(authority).as_ref().and_then(pem), waiting: waiting.as_ref().and_then(pem) }
+    }
+
+    /// What is to be trusted beside the one that has signed.
+    pub(super) fn beside(&self, signing: Option<&SecretText>) -> Option<&SecretText> {
+        match (&self.active, &self.waiting) {
+            (Some(active), waiting) if signing == Some(active) => waiting.as_ref(),
+            (Some(active), Some(_)) => Some(active),
+            (None, Some(waiting)) => Some(waiting),
+            _ => None,
+        }
+    }
+}
+
 impl ByPath {
     /// The authority at this path, for a caller who may read it. One that is not there and one that may not be read give
     /// the same answer.
