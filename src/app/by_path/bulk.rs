@@ -34,15 +34,11 @@ impl ByPath {
         for _ in 0..TRIES {
             let root = match self.require(actor, Action::Get, path.as_str()).await {
                 Err(Error::NotFound { .. }) => return Ok(Vec::new()),
-                Err(Error::Forbidden { .. }) => {
-                    return Err(Error::not_found(format!("the certificate authority {path}")));
-                }
+                Err(Error::Forbidden { .. }) => return Err(Error::no_authority(path.as_str())),
                 found => found?,
             };
             let root = match self.require_signing(actor, &root).await {
-                Err(Error::Forbidden { .. }) => {
-                    return Err(Error::not_found(format!("the certificate authority {path}")));
-                }
+                Err(Error::Forbidden { .. }) => return Err(Error::no_authority(path.as_str())),
                 asked => asked.and_then(|()| Signer::of(&root, false))?,
             };
             let tree = self.tree(actor, root.path()).await?;
@@ -99,9 +95,7 @@ impl ByPath {
 
     async fn require_readable(&self, actor: &Actor, authority: &Known) -> Result<()> {
         match self.access.require(actor, Action::Get, &super::target(&authority.head)).await {
-            Err(Error::Forbidden { .. }) => {
-                Err(Error::not_found(format!("the certificate authority {}", authority.head.name)))
-            }
+            Err(Error::Forbidden { .. }) => Err(Error::no_authority(&authority.head.name)),
             asked => asked,
         }
     }

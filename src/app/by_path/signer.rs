@@ -47,7 +47,7 @@ impl Signer {
         if entry.body.kind != Kind::Certificate {
             return Err(Unfit::OtherType.into());
         }
-        let missing = || Error::not_found(format!("the certificate authority {}", entry.head.name));
+        let missing = || Error::no_authority(&entry.head.name);
         let versions: Vec<Version> = Version::of(entry).collect();
         let active = versions.iter().find(|version| !version.is_transitional());
         let waiting = versions.iter().find(|version| version.is_transitional());
@@ -106,7 +106,7 @@ impl ByPath {
     /// The authority at this path, for a caller who may read it. One that is not there and one that may not be read give
     /// the same answer.
     pub async fn signer(&self, actor: &Actor, path: &Path) -> Result<Signer> {
-        let missing = || Error::not_found(format!("the certificate authority {path}"));
+        let missing = || Error::no_authority(path.as_str());
         let entry = match self.require(actor, Action::Get, path.as_str()).await {
             Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Err(missing()),
             found => found?,
@@ -137,7 +137,7 @@ impl ByPath {
     pub async fn signer_again(&self, path: &Path, may_wait: bool) -> Result<Signer> {
         let found = self.records.known::<Credential>(Key::Names(&[path.as_str()])).await?.pop();
         let entry = found.filter(|entry| entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own);
-        let entry = entry.ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
+        let entry = entry.ok_or_else(|| Error::no_authority(path.as_str()))?;
         Signer::of(&entry, may_wait)
     }
 
