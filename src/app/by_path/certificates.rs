@@ -47,13 +47,10 @@ impl ByPath {
 
     /// What makes a certificate like the newest one here.
     pub fn certificate_again(&self, slot: &Slot) -> Result<Generate> {
-        let live = slot.live().ok_or_else(|| Error::not_found(format!("credential {}", slot.path())))?;
-        self.newest_again(&Arc::new(live.clone()))
-    }
-
-    pub(super) fn newest_again(&self, entry: &Known) -> Result<Generate> {
-        let newest = Version::of(entry).max_by_key(Version::at);
-        self.again(&newest.ok_or_else(|| Error::not_found(format!("credential {}", entry.head.name)))?)
+        let missing = || Error::not_found(format!("credential {}", slot.path()));
+        let live = Arc::new(slot.live().ok_or_else(missing)?.clone());
+        let newest = Version::of(&live).max_by_key(Version::at);
+        self.again(&newest.ok_or_else(missing)?)
     }
 
     /// What makes a certificate like the one that counts, or if none does, like the one that waits.
@@ -62,7 +59,7 @@ impl ByPath {
         self.again(&first.ok_or_else(|| Error::not_found(format!("credential {}", entry.head.name)))?)
     }
 
-    fn again(&self, version: &Version) -> Result<Generate> {
+    pub(super) fn again(&self, version: &Version) -> Result<Generate> {
         let empty = SecretText::EMPTY;
         let seen = self.making.keymaker.inspect(version.material().get("certificate").unwrap_or(&empty))?;
         let signed_by = version.signed().and_then(|signed| signed.by.clone());

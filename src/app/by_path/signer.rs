@@ -106,15 +106,9 @@ impl ByPath {
     /// The authority at this path, for a caller who may read it. One that is not there and one that may not be read give
     /// the same answer.
     pub async fn signer(&self, actor: &Actor, path: &Path) -> Result<Signer> {
-        let missing = || Error::no_authority(path.as_str());
-        let entry = match self.require(actor, Action::Get, path.as_str()).await {
-            Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Err(missing()),
-            found => found?,
-        };
-        match self.require_signing(actor, &entry).await {
-            Err(Error::Forbidden { .. }) => Err(missing()),
-            asked => asked.and_then(|()| Signer::of(&entry, false)),
-        }
+        let entry = self.require(actor, Action::Get, path.as_str()).await.map_err(unseen(path.as_str()))?;
+        self.require_signing(actor, &entry).await.map_err(unseen(path.as_str()))?;
+        Signer::of(&entry, false)
     }
 
     /// Whoever reads a certificate with its key can sign with it anyway. The key of an authority that a resource manages is
@@ -148,5 +142,13 @@ impl ByPath {
             return Err(Unfit::NoAuthority.into());
         }
         material.get("private_key").map(|_| ()).ok_or_else(|| Unfit::NoPrivateKey.into())
+    }
+}
+
+/// Nobody learns by the answer whether an authority is not there or not for the caller.
+pub(super) fn unseen(path: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Forbidden { .. } | Error::NotFound { .. } => Error::no_authority(path),
+        error => error,
     }
 }
