@@ -76,6 +76,7 @@ impl ByPath {
                 Turn::Move(_) | Turn::Remove(_) => self.all_versions(&entry, None).await?,
             };
             let planned = self.records.plan(actor, &*entry, |stamp| turn.body(&entry, &before, stamp))?;
+            self.require_fitting(&Path::parse(&entry.head.name)?, Some(id), &planned.entry.body).await?;
             match self.write_with_children(actor, &entry, planned, concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => return Ok(Turned { before, after: written? }),
