@@ -82,7 +82,7 @@ pub async fn regenerate(call: Arc<Call>) -> Outcome {
         _ => None,
     };
     let order = Order { wish, signer, metadata };
-    let version = call.app.by_path.regenerate_certificate(&call.actor, id, &order, how).await?;
+    let version = call.app.by_path.regenerate_certificate(&call.actor, &entry, order, how).await?;
     answer_made(&call, &Made { version, is_new: true }, lasting).await
 }
 

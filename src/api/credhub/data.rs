@@ -15,6 +15,7 @@ use crate::api::credhub::{Answer, Call};
 use crate::api::json::Json;
 use crate::app::by_path::{Found, Made, Mode, Setting, Shown, Signer, Version};
 use crate::app::ports::Names;
+use crate::domain::Error;
 use crate::domain::authority::Issuer;
 use crate::domain::authority::credhub::Lasting;
 use crate::domain::credential::lineage::Signed;
@@ -249,7 +250,7 @@ async fn regenerate_at(call: &Call, path: &Path, metadata: Option<String>) -> Ou
     let lasting = add(call, &mut again);
     let signer = signer(call, &again).await.map_err(|failure| match failure {
         // Here it is as if the certificate were not there.
-        Failure::Error(crate::domain::Error::NotFound { .. }) => Failure::no_access(),
+        Failure::Error(Error::NoAuthority { .. }) => Failure::no_access(),
         failure => failure,
     })?;
     // Overwriting what is there: it is made anew whatever it is.

@@ -1,11 +1,13 @@
 //! Credentials by their paths and in their versions, as CredHub's callers know them: what a path stands for, who may do
-//! what with it, and reading it. Writing is `write`, certificates in rotation are `certificates`, lists are `find`.
+//! what with it, and reading it. Writing is `write`, certificates are `certificates` and `rotation`, lists are `find`.
 
 mod bulk;
 mod certificates;
 mod find;
+mod rotation;
 mod shown;
 mod signer;
+mod turn;
 mod usage;
 mod version;
 mod write;
@@ -26,10 +28,12 @@ use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
 use crate::domain::{Error, Result};
 
-pub use certificates::{Order, Standing, Wanted};
+pub use certificates::Order;
 pub use find::{Certificate, Found};
+pub use rotation::Standing;
 pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
+pub use turn::Wanted;
 pub use usage::{Counted, Usage};
 pub use version::Version;
 pub use write::{Made, Mode, Setting, Slot};
@@ -122,8 +126,6 @@ impl ByPath {
         self.require_found(actor, action, name, found).await
     }
 
-    /// Asked by the name that is stored: who may see it has not more than one spelling of it. And asked all the same
-    /// where nothing is, so that nobody learns by the answer what there is.
     async fn require_found<E: Borrow<Entry<Credential>>>(
         &self,
         actor: &Actor,
@@ -131,21 +133,10 @@ impl ByPath {
         name: &str,
         found: Option<E>,
     ) -> Result<E> {
-        match found.filter(|entry| entry.borrow().head.origin != Origin::Own) {
-            Some(entry) => {
-                self.access.require(actor, action, &target(&entry.borrow().head)).await?;
-                Ok(entry)
-            }
-            None => {
-                self.require_absent(actor, action, name).await?;
-                Err(Error::not_found(format!("credential {name}")))
-            }
-        }
-    }
-
-    async fn require_absent(&self, actor: &Actor, action: Action, name: &str) -> Result<()> {
         let tenant = Path::parse(name).map_or_else(|_| Tenant::outside(), |path| path.tenant());
-        self.access.require(actor, action, &Target::new(Class::Credential, &tenant, name)).await
+        let missing = Target::new(Class::Credential, &tenant, name);
+        let found = self.access.require_found(actor, action, found, &missing).await?;
+        found.ok_or_else(|| Error::not_found(format!("credential {name}")))
     }
 
     /// Forgets it with all its versions. Nothing else is: what it has signed or is contained in stays as it is.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::app::batch::TRIES;
 use crate::app::by_path::{ByPath, Signer, Version, target};
 use crate::app::credentials::require_resource_name;
 use crate::app::making;
@@ -15,14 +16,11 @@ use crate::domain::actor::Actor;
 use crate::domain::credential::Memo;
 use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Lineage, Material, check_words};
-use crate::domain::name::Path;
+use crate::domain::name::{Path, RecordId};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Origin};
 use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
-
-/// How often somebody else may have been faster.
-pub(super) const TRIES: usize = 32;
 
 /// A path at which the caller may write: made by [`ByPath::require_writable`] only.
 pub struct Slot {
@@ -247,17 +245,9 @@ impl ByPath {
 
     async fn try_write(&self, actor: &Actor, slot: &Slot, draft: &Draft) -> Result<Version> {
         let body = self.next(slot, draft);
-        check_words(&body.title, &body.about)?;
-        match slot.path.as_resource() {
-            // A resource may show it as a Secret, which takes all of it.
-            Some(_) => body.material.check(body.kind)?,
-            None => body.material.check_parts(body.kind)?,
-        }
+        self.require_fitting(&slot.path, slot.current.as_ref().map(|entry| entry.head.id), &body).await?;
         let written = match &slot.current {
-            Some(entry) => {
-                self.mapping.require_no_conflict(&member(entry.head.id, &body)).await?;
-                self.records.revise(actor, entry, body).await?
-            }
+            Some(entry) => self.records.revise(actor, entry, body).await?,
             None => {
                 let name = slot.path.as_str().to_owned();
                 let (tenant, retain_for) = (slot.path.tenant(), SignedDuration::ZERO);
@@ -267,6 +257,20 @@ impl ByPath {
         };
         let written = Arc::new(written);
         Version::active(&written).ok_or_else(|| Error::internal("a version was written that is not active"))
+    }
+
+    /// What stands at this path next, under this id if something stands there, is what its readers can take.
+    pub(super) async fn require_fitting(&self, path: &Path, id: Option<RecordId>, body: &Credential) -> Result<()> {
+        check_words(&body.title, &body.about)?;
+        match path.as_resource() {
+            // A resource may show it as a Secret, which takes all of it.
+            Some(_) => body.material.check(body.kind)?,
+            None => body.material.check_parts(body.kind)?,
+        }
+        match id {
+            Some(id) => self.mapping.require_no_conflict(&member(id, body)).await,
+            None => Ok(()),
+        }
     }
 
     fn next(&self, slot: &Slot, Draft { setting, generated }: &Draft) -> Credential {

@@ -72,6 +72,16 @@ pub enum AliasKind {
 
 impl AliasKind {
     pub const ALL: [Self; 4] = [Self::Title, Self::Fingerprint, Self::Expiry, Self::Grant];
+
+    /// In stores and in backups: never given to another.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Title => 1,
+            Self::Fingerprint => 2,
+            Self::Expiry => 3,
+            Self::Grant => 4,
+        }
+    }
 }
 
 /// How records are looked up.
