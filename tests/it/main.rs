@@ -12,6 +12,7 @@ mod crash;
 mod crashes;
 mod crd_rules;
 mod credhub_certificates;
+mod door;
 mod ground;
 mod guard;
 mod house;
