@@ -12,6 +12,7 @@ mod crash;
 mod crashes;
 mod crd_rules;
 mod credhub_certificates;
+mod credhub_races;
 mod ground;
 mod guard;
 mod house;
