@@ -106,9 +106,7 @@ impl ByPath {
             _ => newest.saturating_sub((limit as u64).saturating_sub(1)).max(1),
         };
         let revisions = self.records.revisions_from::<Credential>(entry, Revision(first)).await?;
-        let made = revisions.into_iter().rev().map(Arc::new).filter_map(|made| Version::made_by(&made));
-        let there = made.filter(|version| !version::is_removed(entry, version.id()));
-        Ok(there.map(|version| version.beside(entry)).take(limit).collect())
+        Ok(version::among(entry, revisions.into_iter().rev()).take(limit).collect())
     }
 
     async fn record(
