@@ -13,6 +13,7 @@ mod crashes;
 mod crd_rules;
 mod credhub_certificates;
 mod door;
+mod credhub_races;
 mod ground;
 mod guard;
 mod house;

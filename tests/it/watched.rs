@@ -85,6 +85,10 @@ impl<E: Eye> Store for Watched<E> {
         self.store.revisions(id, from, limit).await
     }
 
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+        self.store.newest_of(ids, limit).await
+    }
+
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
         self.store.newest(class, which, after, limit).await
     }

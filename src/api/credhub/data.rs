@@ -19,7 +19,7 @@ use crate::domain::Error;
 use crate::domain::authority::Issuer;
 use crate::domain::authority::credhub::Lasting;
 use crate::domain::credential::lineage::Signed;
-use crate::domain::credential::{Generate, Kind};
+use crate::domain::credential::{Generate, Kind, Material};
 use crate::domain::name::{Path, VersionId};
 
 type Outcome = Result<Answer, Failure>;
@@ -146,14 +146,17 @@ pub async fn set(call: Arc<Call>) -> Outcome {
     let setting = match given {
         // Confidant's pairs are a json to CredHub, and stay pairs.
         Given::Material(_) if kind == Kind::Json && slot.kind() == Some(Kind::Pairs) => {
-            let Given::Material(material) = value::given(Kind::Pairs, &body)? else { return Err(Failure::no_access()) };
-            Setting { kind: Kind::Pairs, material, metadata, not_after: None, signed: Signed::default() }
+            plain(Kind::Pairs, value::pairs(&body)?, metadata)
         }
-        Given::Material(material) => Setting { kind, material, metadata, not_after: None, signed: Signed::default() },
+        Given::Material(material) => plain(kind, material, metadata),
         Given::Certificate(certificate) => certificate_setting(&call, &path, certificate, metadata).await?,
     };
     let version = call.app.by_path.set(&call.actor, slot, setting).await?;
     one(&call, &version, Authorities::SignerOnly).await
+}
+
+fn plain(kind: Kind, material: Material, metadata: Option<String>) -> Setting {
+    Setting { kind, material, metadata, not_after: None, signed: Signed::default() }
 }
 
 pub async fn certificate_setting(

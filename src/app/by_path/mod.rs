@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::app::access::Access;
 use crate::app::audit::Read;
+use crate::app::batch::TRIES;
 use crate::app::making::Making;
 use crate::app::ports::Key;
 use crate::app::records::Records;
@@ -26,7 +27,7 @@ use crate::domain::credential::{Credential, Kind};
 use crate::domain::name::{Path, Revision, Tenant, VersionId};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
-use crate::domain::{Error, Result};
+use crate::domain::{Conflict, Error, Result};
 
 pub use certificates::Order;
 pub use find::{Certificate, Found};
@@ -105,9 +106,7 @@ impl ByPath {
             _ => newest.saturating_sub((limit as u64).saturating_sub(1)).max(1),
         };
         let revisions = self.records.revisions_from::<Credential>(entry, Revision(first)).await?;
-        let made = revisions.into_iter().rev().map(Arc::new).filter_map(|made| Version::made_by(&made));
-        let there = made.filter(|version| !version::is_removed(entry, version.id()));
-        Ok(there.map(|version| version.beside(entry)).take(limit).collect())
+        Ok(version::among(entry, revisions.into_iter().rev()).take(limit).collect())
     }
 
     async fn record(
@@ -141,9 +140,16 @@ impl ByPath {
 
     /// Forgets it with all its versions. Nothing else is: what it has signed or is contained in stays as it is.
     pub async fn delete(&self, actor: &Actor, name: &str) -> Result<()> {
-        let entry = self.require(actor, Action::Delete, name).await?;
-        entry.head.require_writer(&Origin::Rest)?;
-        self.records.delete(actor, &entry).await
+        for _ in 0..TRIES {
+            let entry = self.require(actor, Action::Delete, name).await?;
+            entry.head.require_writer(&Origin::Rest)?;
+            match self.records.delete(actor, &entry).await {
+                // It is to go, whoever wrote it last; but what may be done to it is decided again.
+                Err(Error::Conflict(Conflict::Stale { .. })) => {}
+                done => return done,
+            }
+        }
+        Err(write::busy(name))
     }
 }
 

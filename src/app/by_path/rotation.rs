@@ -37,7 +37,7 @@ impl ByPath {
     /// Another version, which was made or brought.
     pub(super) async fn add(&self, actor: &Actor, id: RecordId, content: Content, how: Standing) -> Result<Version> {
         let turn = Turn::Add { content, waits: how.is_transitional };
-        let Turned { after, .. } = self.rotate(actor, id, &turn, how.concatenates).await?;
+        let Turned { after, .. } = self.rotate(actor, id, turn, how.concatenates).await?;
         Version::made_by(&after).ok_or_else(|| Error::internal("a version was written that is not there"))
     }
 
@@ -49,7 +49,7 @@ impl ByPath {
         wanted: Wanted,
         concatenates: bool,
     ) -> Result<Vec<Version>> {
-        let Turned { after, .. } = self.rotate(actor, id, &Turn::Move(wanted), concatenates).await?;
+        let Turned { after, .. } = self.rotate(actor, id, Turn::Move(wanted), concatenates).await?;
         self.for_reader(actor, Version::of(&after).collect()).await
     }
 
@@ -61,18 +61,22 @@ impl ByPath {
         doomed: VersionId,
         concatenates: bool,
     ) -> Result<Version> {
-        let Turned { mut before, .. } = self.rotate(actor, id, &Turn::Remove(doomed), concatenates).await?;
+        let Turned { mut before, .. } = self.rotate(actor, id, Turn::Remove(doomed), concatenates).await?;
         before.retain(|version| version.id() == doomed);
         self.for_reader(actor, before).await?.pop().ok_or_else(|| missing(doomed))
     }
 
     /// Whoever writes at the same time is waited for: what was read is read again, and decided again.
-    async fn rotate(&self, actor: &Actor, id: RecordId, turn: &Turn, concatenates: bool) -> Result<Turned> {
+    async fn rotate(&self, actor: &Actor, id: RecordId, mut turn: Turn, concatenates: bool) -> Result<Turned> {
         for _ in 0..TRIES {
             let entry = self.require_certificate(actor, turn.action(), id).await?;
             entry.head.require_writer(&Origin::Rest)?;
-            let before = match turn {
-                Turn::Add { .. } => Vec::new(),
+            let before = match &mut turn {
+                Turn::Add { content, .. } => {
+                    let (ca, is_made) = (content.material.get("ca"), content.generated.is_some());
+                    content.signed = self.signed_now(&entry.head.name, &content.signed, ca, is_made).await?;
+                    Vec::new()
+                }
                 Turn::Move(_) | Turn::Remove(_) => self.all_versions(&entry, None).await?,
             };
             let planned = self.records.plan(actor, &*entry, |stamp| turn.body(&entry, &before, stamp))?;

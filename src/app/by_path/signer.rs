@@ -130,9 +130,27 @@ impl ByPath {
     /// The same for one that has signed before, so that it is not asked whether the caller may read it.
     pub async fn signer_again(&self, path: &Path, may_wait: bool) -> Result<Signer> {
         let found = self.records.known::<Credential>(Key::Names(&[path.as_str()])).await?.pop();
-        let entry = found.filter(|entry| entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own);
+        let entry = found.filter(|entry| is_certificate(entry));
         let entry = entry.ok_or_else(|| Error::no_authority(path.as_str()))?;
         Signer::of(&entry, may_wait)
+    }
+
+    /// Who signed something for this path, with what is trusted beside it now: while a key was made, or another was faster,
+    /// a version of the authority may have come or gone. What was brought may trust more than what is here.
+    pub(super) async fn signed_now(
+        &self,
+        path: &str,
+        signed: &Signed,
+        ca: Option<&SecretText>,
+        is_made: bool,
+    ) -> Result<Signed> {
+        let others = signed.by.as_ref().filter(|by| !by.as_str().eq_ignore_ascii_case(path));
+        let Some(by) = others else { return Ok(signed.clone()) };
+        let found = self.records.known::<Credential>(Key::Names(&[by.as_str()])).await?.pop();
+        let Some(authority) = found.filter(|entry| is_certificate(entry)) else { return Ok(signed.clone()) };
+        let trusted = Pair::of(&authority).beside(ca).map(|pem| pem.expose().to_owned());
+        let brought = signed.trusted.clone().filter(|_| !is_made);
+        Ok(Signed { trusted: trusted.or(brought), by: signed.by.clone() })
     }
 
     /// Whoever asks for what this authority could not sign is told so, though what is there may do.
@@ -143,6 +161,10 @@ impl ByPath {
         }
         material.get("private_key").map(|_| ()).ok_or_else(|| Unfit::NoPrivateKey.into())
     }
+}
+
+fn is_certificate(entry: &Entry<Credential>) -> bool {
+    entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own
 }
 
 /// Nobody learns by the answer whether an authority is not there or not for the caller.

@@ -161,7 +161,7 @@ impl ByPath {
             }
             slot = self.require_writable(actor, &slot.path).await?;
         }
-        Err(busy(&slot.path))
+        Err(busy(slot.path.as_str()))
     }
 
     /// What is there, if it will do.
@@ -240,11 +240,14 @@ impl ByPath {
             slot = self.require_writable(actor, &slot.path).await?;
             slot.require_kind(draft.setting.kind)?;
         }
-        Err(busy(&slot.path))
+        Err(busy(slot.path.as_str()))
     }
 
     async fn try_write(&self, actor: &Actor, slot: &Slot, draft: &Draft) -> Result<Version> {
-        let body = self.next(slot, draft);
+        let Setting { signed, material, .. } = &draft.setting;
+        let is_made = draft.generated.is_some();
+        let signed = self.signed_now(slot.path.as_str(), signed, material.get("ca"), is_made).await?;
+        let body = self.next(slot, draft, signed);
         self.require_fitting(&slot.path, slot.current.as_ref().map(|entry| entry.head.id), &body).await?;
         let written = match &slot.current {
             Some(entry) => self.records.revise(actor, entry, body).await?,
@@ -273,11 +276,11 @@ impl ByPath {
         }
     }
 
-    fn next(&self, slot: &Slot, Draft { setting, generated }: &Draft) -> Credential {
+    fn next(&self, slot: &Slot, Draft { setting, generated }: &Draft, signed: Signed) -> Credential {
         let live = slot.live().map(|entry| &entry.body);
         let about = live.map_or_else(About::default, |body| body.about.clone());
         let lineage = live.and_then(|body| body.lineage.as_deref()).cloned().unwrap_or_default();
-        let lineage = Lineage { signed: setting.signed.clone(), active: Active::Own, ..lineage };
+        let lineage = Lineage { signed, active: Active::Own, ..lineage };
         Credential {
             title: live.map_or_else(|| slot.path.as_str().to_owned(), |body| body.title.clone()),
             kind: setting.kind,
@@ -332,6 +335,6 @@ impl ByPath {
     }
 }
 
-pub(super) fn busy(path: &Path) -> Error {
-    Error::Conflict(Conflict::Stale { what: format!("credential {path}") })
+pub(super) fn busy(name: &str) -> Error {
+    Conflict::Stale { what: format!("credential {name}") }.into()
 }

@@ -195,6 +195,10 @@ pub trait Store: Send + Sync {
     /// Revisions of one record in their order, beginning with this number, at most `limit`.
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>>;
 
+    /// The newest revisions of each of these records, at most `limit` of each: asked for once whatever their number. Records
+    /// come in the order of their ids, each once, and of each the newest first.
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>>;
+
     /// The revision with this id, whatever record it is of.
     async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>>;
 
