@@ -135,8 +135,8 @@ impl App {
         let GrantRules { are_enforced, seeds } = parts.rules.grants;
         let grantees = Arc::new(Grantees::new(records.clone(), are_enforced));
         let access = Access::new(parts.review, parts.rules.acl, grantees.clone(), records.audit.clone());
+        let making = Making { records: records.clone(), keymaker: parts.keymaker, grantees: grantees.clone() };
         let permissions = Permissions { records: records.clone(), access: access.clone(), grantees, seeds };
-        let making = Making { records: records.clone(), keymaker: parts.keymaker };
         let mapping = Mapping { records: records.clone(), ignore_conflicts: parts.rules.ignore_conflicts };
         let services = Services { records: records.clone(), access: access.clone(), mapping: mapping.clone() };
         let (known, allowed) = (records.clone(), access.clone());

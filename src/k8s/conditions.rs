@@ -35,6 +35,13 @@ impl Life {
     }
 }
 
+/// Why a certificate that is valid should be replaced all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub reason: &'static str,
+    pub message: String,
+}
+
 /// What the conditions have to say.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -42,6 +49,7 @@ pub enum Verdict {
     Settled {
         message: String,
         life: Option<Life>,
+        due: Option<Due>,
     },
     Failed(Failure),
 }
@@ -78,6 +86,9 @@ impl Verdict {
             }
             Self::Settled { life: Some(life), .. } if life.not_after <= now => {
                 wanted.push((STALLED, true, ready.reason, ready.message));
+            }
+            Self::Settled { due: Some(due), .. } => {
+                wanted.push((ROTATION_DUE, true, due.reason, due.message.clone()));
             }
             Self::Settled { life: Some(life), .. } if life.due() <= now => {
                 let message =
@@ -128,7 +139,7 @@ mod tests {
     }
 
     fn settled(life: Option<Life>) -> Verdict {
-        Verdict::Settled { message: "Secret db shows revision 1".into(), life }
+        Verdict::Settled { message: "Secret db shows revision 1".into(), life, due: None }
     }
 
     fn failed(next: Next) -> Verdict {
@@ -171,6 +182,19 @@ mod tests {
         let over = settled(Some(life)).conditions(None, &[], at(90));
         assert_eq!(types(&over), [("Ready", "False"), ("Stalled", "True")]);
         assert_eq!(life.next_change(at(90)), None);
+    }
+
+    #[test]
+    fn a_certificate_can_be_due_before_its_time_and_still_ends() {
+        let due = Some(Due { reason: "ParentReplaced", message: "because".into() });
+        let life = Some(Life { not_before: at(0), not_after: at(90) });
+        let replaced = Verdict::Settled { message: "m".into(), life, due };
+        for now in [10, 70] {
+            let conditions = replaced.conditions(None, &[], at(now));
+            assert_eq!(types(&conditions), [("Ready", "True"), ("RotationDue", "True")]);
+            assert_eq!(conditions[1].reason, "ParentReplaced");
+        }
+        assert_eq!(types(&replaced.conditions(None, &[], at(90))), [("Ready", "False"), ("Stalled", "True")]);
     }
 
     #[test]

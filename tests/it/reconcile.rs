@@ -8,6 +8,8 @@ mod credentials;
 mod deletion;
 mod identity;
 mod operator;
+mod parents;
 mod projections;
+mod served;
 mod services;
 mod writes;

@@ -3,6 +3,7 @@
 
 mod authority;
 mod certificate;
+mod chain;
 mod credhub;
 mod crypt;
 mod given;
@@ -22,7 +23,7 @@ use std::thread::available_parallelism;
 use async_trait::async_trait;
 
 use super::pool::Pool;
-use crate::app::ports::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
+use crate::app::ports::{Chain, Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 use crate::domain::authority::{CertificatePlan, Conventions, Facts, Inspection, PublicKey, SigningRequest};
 use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
@@ -110,6 +111,10 @@ impl Inspect for Workshop {
 
     fn alone(&self, certificate: &SecretText) -> Result<SecretText> {
         credhub::alone(certificate).map_err(|why| Error::invalid("certificate", why))
+    }
+
+    fn chain(&self, certificate: &SecretText, others: &[&SecretText]) -> Result<Chain> {
+        chain::climb(certificate, others).map_err(|why| Error::invalid("certificate", why))
     }
 
     fn ssh_line(&self, public_key: &str) -> Option<SshLine> {

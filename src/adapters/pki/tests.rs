@@ -1,5 +1,6 @@
 //! Every key and certificate is judged by OpenSSL and OpenSSH, which share no code with what made it.
 
+mod chain;
 mod credhub;
 mod given;
 mod inspection;

@@ -118,7 +118,7 @@ impl ByPath {
     pub async fn certificate_named(&self, actor: &Actor, name: &str) -> Result<Certificate> {
         let entry = self.named_certificate(actor, name).await?;
         let versions = self.all_versions(&entry, None).await?;
-        let signs = self.children(&entry.head.name).await?.iter().map(|child| child.head.name.clone()).collect();
+        let signs = self.signed_by_name(&entry.head.name).await?.iter().map(|child| child.head.name.clone()).collect();
         self.record(actor, Action::Get, &entry, Vec::new()).await?;
         Ok(Certificate { signed_by: self.signed_by(&versions), versions, signs, entry })
     }

@@ -109,12 +109,19 @@ impl ByPath {
         Ok(after)
     }
 
-    /// What REST callers wrote that the authority of this name has signed, itself excluded, in the order of names.
+    /// What REST callers wrote of it.
     pub(super) async fn children(&self, name: &str) -> Result<Vec<Known>> {
+        let mut signed = self.signed_by_name(name).await?;
+        signed.retain(|child| child.head.origin == Origin::Rest);
+        Ok(signed)
+    }
+
+    /// What the authority of this name has signed, itself excluded, in the order of names.
+    pub(super) async fn signed_by_name(&self, name: &str) -> Result<Vec<Known>> {
         let Ok(path) = Path::parse(name) else { return Ok(Vec::new()) };
         let link = link_to_path(&path);
         let mut found = self.records.find::<Credential>(Key::LinksTo(link)).await?;
-        found.retain(|child| !child.head.name.eq_ignore_ascii_case(name) && child.head.origin == Origin::Rest);
+        found.retain(|child| !child.head.name.eq_ignore_ascii_case(name) && child.head.origin != Origin::Own);
         found.sort_by_cached_key(|child| child.head.name.to_ascii_lowercase());
         Ok(found.into_iter().map(Arc::new).collect())
     }

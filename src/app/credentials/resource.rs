@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use crate::app::credentials::Credentials;
-use crate::app::making::Made;
+use crate::app::making::{Above, Made};
 use crate::app::records::NewRecord;
 use crate::app::services::member;
 use crate::domain::actor::Actor;
@@ -79,6 +79,14 @@ impl Credentials {
             authority,
             material: made.material,
         })
+    }
+
+    /// What became of the authority outside of its namespace that signed this one, where anything did.
+    pub async fn above(&self, entry: &Entry<Credential>) -> Result<Option<Above>> {
+        match entry.body.authority.as_ref().and_then(|authority| authority.parent.as_ref()) {
+            Some(parent) => self.making.above(&entry.body.material, parent, &entry.head.tenant).await,
+            None => Ok(None),
+        }
     }
 
     /// The value that REST callers wrote at a resource's path.

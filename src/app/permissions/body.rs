@@ -10,7 +10,7 @@ use crate::domain::Result;
 use crate::domain::credential::Material;
 use crate::domain::name::RecordId;
 use crate::domain::permission::{Permission, Scope};
-use crate::domain::record::Class;
+use crate::domain::record::{Class, Head};
 
 /// Beside its texts.
 const OVERHEAD: usize = 64;
@@ -39,7 +39,12 @@ impl Body for Permission {
         vec![of_actor(&self.actor), of_path(self.path.as_str())]
     }
 
-    /// By the path, under which people look for it; a permission's name as a record says nothing.
+    /// By the path: a permission's name as a record says nothing.
+    fn heard_as<'a>(&'a self, _: &'a Head) -> &'a str {
+        self.path.as_str()
+    }
+
+    /// By the path, under which people look for it.
     fn told<'a>(&'a self, event: Event<'a>) -> Event<'a> {
         let grant = Grant { actor: &self.actor, operations: self.operations };
         Event { name: self.path.as_str(), grant: Some(grant), ..event }

@@ -85,7 +85,7 @@ impl Grantees {
     }
 
     /// What is stored for the actor, enforced or not.
-    pub(super) async fn stored(&self, actor: &str) -> Result<Arc<Granted>> {
+    pub(in crate::app) async fn stored(&self, actor: &str) -> Result<Arc<Granted>> {
         self.records.keyring.require_unlocked()?;
         // Before the rows: what is written between the two makes them newer than they are held to be, never older.
         let position = self.records.store.position().await?;

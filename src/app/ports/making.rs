@@ -45,11 +45,21 @@ pub trait Inspect: Send + Sync {
     /// The first certificate of a chain; a text that holds one only is given back as it is.
     fn alone(&self, certificate: &SecretText) -> Result<SecretText>;
 
+    /// From the first certificate of a text up to its root, as far as the others hold what signed it.
+    fn chain(&self, certificate: &SecretText, others: &[&SecretText]) -> Result<Chain>;
+
     /// `None` if it is no line of a public key.
     fn ssh_line(&self, public_key: &str) -> Option<SshLine>;
 
     /// Of an RSA key, public or private: SSH line, PEM or OpenSSH's form. `None` if it is none.
     fn key_bits(&self, key: &SecretText) -> Option<u32>;
+}
+
+/// Certificates of which each was signed by the next.
+pub struct Chain {
+    pub certificates: Vec<SecretText>,
+    /// The last has signed itself.
+    pub is_whole: bool,
 }
 
 /// What an SSH public key tells of itself.

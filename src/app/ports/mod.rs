@@ -15,7 +15,7 @@ use jiff::Timestamp;
 pub use caller::{Identify, Issuers, Review};
 pub use journal::{Journal, JournalTable, KeptJournal};
 pub use key::{KeyService, KeyTable, WrappedKey};
-pub use making::{Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
+pub use making::{Chain, Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 pub use role::{GrantKeeper, Grants, RoleBook};
 pub use token::{OpenedToken, TokenContext, TokenService};
 

@@ -1,12 +1,14 @@
 //! Which resources exist, what each needs from others, and what we know of them that the API server's
 //! cache may not show yet. Kept by the watches of the resources, before anybody else hears of a change.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::domain::name::Path;
+use crate::domain::permission::Scope;
 use crate::domain::record::Owner;
 
 #[derive(Default)]
@@ -17,12 +19,32 @@ struct Known {
     entries: HashMap<Owner, Entry>,
     /// By namespace and name of what is needed.
     needed_by: HashMap<(String, String), HashSet<Owner>>,
+    /// By path in lower case, where that is in no namespace of theirs.
+    needed_abroad: BTreeMap<String, HashSet<Owner>>,
+}
+
+/// What a resource is made of.
+#[derive(Default)]
+pub struct Needs {
+    /// Names in its own namespace.
+    pub names: Vec<String>,
+    pub paths: Vec<Path>,
+}
+
+impl From<Vec<String>> for Needs {
+    fn from(names: Vec<String>) -> Self {
+        Self { names, paths: Vec::new() }
+    }
+}
+
+fn folded(path: &Path) -> String {
+    path.as_str().to_ascii_lowercase()
 }
 
 #[derive(Default)]
 struct Entry {
     uid: String,
-    needs: Vec<String>,
+    needs: Needs,
     /// Retries in a row that failed.
     failed: u32,
     /// Since when it waits for something else.
@@ -37,7 +59,15 @@ struct Entry {
 impl Known {
     fn remove(&mut self, owner: &Owner) -> Option<Entry> {
         let entry = self.entries.remove(owner)?;
-        for needed in &entry.needs {
+        for path in &entry.needs.paths {
+            if let Some(owners) = self.needed_abroad.get_mut(&folded(path)) {
+                owners.remove(owner);
+                if owners.is_empty() {
+                    self.needed_abroad.remove(&folded(path));
+                }
+            }
+        }
+        for needed in &entry.needs.names {
             let key = (owner.namespace.clone(), needed.clone());
             if let Some(owners) = self.needed_by.get_mut(&key) {
                 owners.remove(owner);
@@ -55,10 +85,14 @@ impl Census {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn enter(&self, owner: &Owner, uid: &str, needs: Vec<String>) {
+    pub fn enter(&self, owner: &Owner, uid: &str, needs: impl Into<Needs>) {
+        let needs = needs.into();
         let mut known = self.lock();
         let before = known.remove(owner).filter(|entry| entry.uid == uid).unwrap_or_default();
-        for needed in &needs {
+        for path in &needs.paths {
+            known.needed_abroad.entry(folded(path)).or_default().insert(owner.clone());
+        }
+        for needed in &needs.names {
             known.needed_by.entry((owner.namespace.clone(), needed.clone())).or_default().insert(owner.clone());
         }
         known.entries.insert(owner.clone(), Entry { uid: uid.to_owned(), needs, ..before });
@@ -90,6 +124,21 @@ impl Census {
     pub fn needing(&self, namespace: &str, name: &str) -> Vec<Owner> {
         let key = (namespace.to_owned(), name.to_owned());
         self.lock().needed_by.get(&key).into_iter().flatten().cloned().collect()
+    }
+
+    /// The resources of other places that need the record at this path.
+    pub fn needing_abroad(&self, path: &Path) -> Vec<Owner> {
+        self.lock().needed_abroad.get(&folded(path)).into_iter().flatten().cloned().collect()
+    }
+
+    /// Those that need a record which a permission at this path is about.
+    pub fn needing_within(&self, scope: &Scope) -> Vec<Owner> {
+        let (text, known) = (scope.as_str().to_ascii_lowercase(), self.lock());
+        let Some(folder) = text.strip_suffix('*') else {
+            return known.needed_abroad.get(&text).into_iter().flatten().cloned().collect();
+        };
+        let from = known.needed_abroad.range(folder.to_owned()..);
+        from.take_while(|(path, _)| path.starts_with(folder)).flat_map(|(_, owners)| owners).cloned().collect()
     }
 
     /// The status that we wrote after the version that the cache showed.
@@ -162,6 +211,22 @@ mod tests {
         assert!(census.needing("other", "mail").is_empty());
         census.leave(&service);
         assert!(census.needing("shop", "mail").is_empty());
+    }
+
+    #[test]
+    fn what_is_needed_from_elsewhere_is_found_by_its_path_in_any_case_and_by_what_grants_it() {
+        let (census, ca) = (Census::default(), owner("CertificateAuthority", "ca"));
+        let paths = vec![Path::parse("/Team/root").unwrap()];
+        census.enter(&ca, "1", Needs { paths, ..Needs::default() });
+        let abroad = |text: &str| census.needing_abroad(&Path::parse(text).unwrap()).len();
+        assert_eq!((abroad("/team/ROOT"), abroad("/team/root2"), abroad("/team")), (1, 0, 0));
+        let within = |text: &str| census.needing_within(&Scope::parse(text).unwrap()).len();
+        for (scope, found) in [("/team/root", 1), ("/TEAM/*", 1), ("/*", 1), ("/team/roo", 0), ("/tea/*", 0)] {
+            assert_eq!(within(scope), found, "{scope}");
+        }
+        assert!(census.needing("shop", "root").is_empty());
+        census.enter(&ca, "1", Vec::new());
+        assert_eq!((abroad("/team/root"), within("/*")), (0, 0));
     }
 
     #[test]

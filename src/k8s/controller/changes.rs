@@ -10,6 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::app::elsewhere::Elsewhere;
 use crate::app::records::Changed;
 use crate::domain::name::Path;
+use crate::domain::permission::Scope;
 use crate::domain::record::Class;
 use crate::k8s::controller::Desk;
 
@@ -50,13 +51,19 @@ async fn there(desk: &Desk, elsewhere: Option<Elsewhere>) {
 
 /// Whoever writes a record knows what it wrote: only those that are made of it have to look.
 fn wake(desk: &Desk, changed: &Changed) {
-    if changed.class != Class::Credential {
-        return;
-    }
-    let Ok(path) = Path::parse(&changed.name) else { return };
-    if let Some((namespace, name)) = path.as_resource() {
-        for owner in desk.census.needing(namespace, name) {
-            desk.triggers.wake(&owner);
+    let census = &desk.census;
+    let concerned = match changed.class {
+        Class::Credential => Path::parse(&changed.name).map(|path| {
+            let own = path.as_resource().map(|(namespace, name)| census.needing(namespace, name));
+            own.into_iter().flatten().chain(census.needing_abroad(&path)).collect()
+        }),
+        // Named by what it is about: whoever waits for a right may have it now.
+        Class::Permission => {
+            Ok(Scope::parse(&changed.name).map_or_else(|_| Vec::new(), |it| census.needing_within(&it)))
         }
+        Class::Service | Class::Client | Class::BlindCredential => return,
+    };
+    for owner in concerned.into_iter().flatten() {
+        desk.triggers.wake(&owner);
     }
 }

@@ -60,7 +60,7 @@ impl Reconciled for ClientCredential {
             ..ClientCredentialStatus::default()
         };
         let message = format!("{} is for client {} ({})", projection.what(), entry.head.name, entry.body.state.name());
-        Ok(Resolved { status, projections: vec![projection], message, life: None, wake_at, done })
+        Ok(Resolved { status, projections: vec![projection], message, life: None, due: None, wake_at, done })
     }
 }
 

@@ -55,7 +55,8 @@ impl Reconciled for Credential {
             None => format!("revision {} is in the store; no Secret is asked for", entry.stamp.number),
         };
         let wake_at = rereads.then(|| visit.now + REREAD);
-        Ok(Resolved { status, projections: projection.into_iter().collect(), message, life, wake_at, done: Vec::new() })
+        let projections = projection.into_iter().collect();
+        Ok(Resolved { status, projections, message, life, due: None, wake_at, done: Vec::new() })
     }
 }
 

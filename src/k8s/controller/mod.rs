@@ -29,9 +29,9 @@ use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::name::Revision;
+use crate::domain::name::{Path, Revision};
 use crate::domain::record::{Class, Owner};
-use crate::k8s::conditions::{Life, Verdict};
+use crate::k8s::conditions::{Due, Life, Verdict};
 pub use crate::k8s::controller::census::Census;
 use crate::k8s::controller::triggers::{Triggers, Wakes};
 pub use crate::k8s::controller::watch::forget_history;
@@ -62,6 +62,11 @@ pub trait Reconciled: Managed {
     /// Names of records at `/kubernetes/<namespace>/<name>` that this resource is made of.
     fn needs(&self) -> Vec<String>;
 
+    /// Paths of records outside of its namespace that it is made of.
+    fn foreign(&self) -> Vec<Path> {
+        Vec::new()
+    }
+
     /// Name of the projection that a status speaks of.
     fn shown(status: &StatusOf<Self>) -> Option<&str>;
 
@@ -78,6 +83,7 @@ pub struct Resolved<S> {
     pub projections: Vec<Projection>,
     pub message: String,
     pub life: Option<Life>,
+    pub due: Option<Due>,
     pub wake_at: Option<Timestamp>,
     /// Projections that had to be written before the store.
     pub done: Vec<Outcome>,
@@ -209,7 +215,7 @@ async fn settle<K: Reconciled>(resource: &K, visit: &Visit<'_>) -> Result<Settle
     let next_change = resolved.life.and_then(|life| life.next_change(visit.now));
     Ok(Settled {
         status: resolved.status,
-        verdict: Verdict::Settled { message: resolved.message, life: resolved.life },
+        verdict: Verdict::Settled { message: resolved.message, life: resolved.life, due: resolved.due },
         outcomes,
         wake_at: resolved.wake_at.into_iter().chain(next_change).min(),
     })

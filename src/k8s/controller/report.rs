@@ -199,11 +199,16 @@ fn of_readiness(was: Option<Condition>, is: Option<Condition>, verdict: &Verdict
     }
     let telling = match verdict {
         // A resource may come before what it needs: that is no news.
-        Verdict::Failed(failure) => failure.next != Next::Wait || was.is_some(),
-        Verdict::Settled { .. } => was.is_some_and(|was| !was.reason.starts_with("Awaiting")),
+        Verdict::Failed(failure) => failure.next != Next::Wait || was.is_some() || !is_early(failure.reason),
+        Verdict::Settled { .. } => was.is_some_and(|was| !is_early(&was.reason)),
     };
     let type_ = if is.status == "True" { EventType::Normal } else { EventType::Warning };
     telling.then_some(News { type_, reason: is.reason, note: is.message })
+}
+
+/// What it needs is not there yet, as opposed to there and in the way.
+fn is_early(reason: &str) -> bool {
+    reason.starts_with("Awaiting")
 }
 
 /// An Event that is lost is no failure: the condition says the same.
@@ -256,7 +261,7 @@ mod tests {
     }
 
     fn settled() -> Verdict {
-        Verdict::Settled { message: "m".into(), life: None }
+        Verdict::Settled { message: "m".into(), life: None, due: None }
     }
 
     fn failed(next: Next, reason: &'static str) -> Verdict {
@@ -275,6 +280,9 @@ mod tests {
         assert!(reasons(None, (&ready, 1), &[Outcome::Created]).is_empty());
         assert!(reasons(None, (&waits, 1), &[]).is_empty());
         assert!(reasons(Some((&waits, 1)), (&ready, 1), &[]).is_empty());
+        let refused = failed(Next::Wait, "NotPermitted");
+        assert_eq!(reasons(None, (&refused, 1), &[]), ["NotPermitted"]);
+        assert_eq!(reasons(Some((&refused, 1)), (&ready, 1), &[]), ["Ready"]);
         assert!(reasons(Some((&ready, 1)), (&ready, 1), &[Outcome::Kept, Outcome::Updated]).is_empty());
     }
 
@@ -302,7 +310,7 @@ mod tests {
     #[test]
     fn a_certificate_that_expires_is_a_warning() {
         let life = Some(conditions::Life { not_before: NOW - SignedDuration::from_hours(2), not_after: NOW });
-        let over = Verdict::Settled { message: "m".into(), life };
+        let over = Verdict::Settled { message: "m".into(), life, due: None };
         assert_eq!(reasons(Some((&settled(), 1)), (&over, 1), &[]), ["Expired"]);
     }
 }

@@ -51,7 +51,7 @@ impl Reconciled for Service {
             None => format!("{} credentials are readable over REST; no Secret is asked for", members.len()),
         };
         let projections = projection.into_iter().collect();
-        Ok(Resolved { status, projections, message, life: None, wake_at: None, done: Vec::new() })
+        Ok(Resolved { status, projections, message, life: None, due: None, wake_at: None, done: Vec::new() })
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 use crate::domain::Result;
 use crate::domain::record::Owner;
 use crate::k8s::controller::backoff::backoff;
+use crate::k8s::controller::census::Needs;
 use crate::k8s::controller::{Desk, Reconciled, owner_of};
 
 /// Resources that are new or whose spec changed.
@@ -85,7 +86,8 @@ impl Registrar {
 
     fn enter<K: Reconciled>(&self, resource: &K) {
         let uid = resource.uid().unwrap_or_default();
-        self.desk.census.enter(&owner_of(resource), &uid, resource.needs());
+        let needs = Needs { names: resource.needs(), paths: resource.foreign() };
+        self.desk.census.enter(&owner_of(resource), &uid, needs);
     }
 
     async fn release<K: Reconciled>(&self, owner: &Owner) {

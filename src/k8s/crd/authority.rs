@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::{AuthoritySubject, DnsPattern, KeyAlgorithm};
 use super::duration::GoDuration;
-use super::name::{LocalReference, ObjectName};
+use super::name::ObjectName;
 use super::status::Observed;
 
 /// Who the authority is, who signs it, and what it may sign.
@@ -27,19 +27,19 @@ use super::status::Observed;
     doc = "A certificate authority: self-signed, or signed by another. It signs the certificates of Credentials and ClientCredentials in its namespace. Its private key stays in Strongroom's store.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
-    printcolumn(name = "Parent", type_ = "string", json_path = ".spec.parentRef.name"),
+    printcolumn(name = "Parent", type_ = "string", json_path = ".spec.parentRef['name','path']"),
     printcolumn(name = "Bundle", type_ = "string", json_path = ".status.configMapName"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.notAfter"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Subject", type_ = "string", priority = 1, json_path = ".spec.subject.commonName"),
     printcolumn(name = "Message", type_ = "string", priority = 1, json_path = ".status.conditions[?(@.type==\"Ready\")].message"),
-    validation = Rule::new("!has(self.spec.parentRef) || self.spec.parentRef.name != self.metadata.name")
+    validation = Rule::new("!has(self.spec.parentRef) || !has(self.spec.parentRef.name) || self.spec.parentRef.name != self.metadata.name")
         .message("parentRef.name is this CertificateAuthority itself: remove parentRef to make it self-signed")
         .field_path(".spec.parentRef.name")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.parentRef) == has(oldSelf.parentRef) && (!has(self.parentRef) || self.parentRef.name == oldSelf.parentRef.name)")
+    validation = Rule::new("has(self.parentRef) == has(oldSelf.parentRef) && (!has(self.parentRef) || (has(self.parentRef.name) == has(oldSelf.parentRef.name) && has(self.parentRef.path) == has(oldSelf.parentRef.path) && (!has(self.parentRef.name) || self.parentRef.name == oldSelf.parentRef.name) && (!has(self.parentRef.path) || self.parentRef.path == oldSelf.parentRef.path)))")
         .message("parentRef cannot be changed, because certificates signed by this authority would stop being valid: make a new CertificateAuthority")
         .field_path(".parentRef"),
     validation = Rule::new("has(self.key) && has(self.key.algorithm) && has(oldSelf.key) && has(oldSelf.key.algorithm) ? self.key.algorithm == oldSelf.key.algorithm : self.?key.?algorithm.orValue('EcdsaP256') == 'EcdsaP256' && oldSelf.?key.?algorithm.orValue('EcdsaP256') == 'EcdsaP256'")
@@ -57,9 +57,9 @@ pub struct CertificateAuthoritySpec {
     ))]
     pub subject: AuthoritySubject,
 
-    /// The CertificateAuthority that signs this one. Absent: it signs itself. It cannot be changed.
+    /// The authority that signs this one. Absent: it signs itself. It cannot be changed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub parent_ref: Option<LocalReference>,
+    pub parent_ref: Option<ParentReference>,
 
     /// Its key. It cannot be changed.
     #[serde(default, skip_serializing_if = "Key::is_unset")]
@@ -97,6 +97,29 @@ pub struct CertificateAuthoritySpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = ("duration(self) <= duration('876000h')", "retainFor must be at most 876000h"))]
     pub retain_for: Option<GoDuration>,
+}
+
+/// An authority of this namespace by its name, or any other by its path in the store.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[x_kube(validation = (
+    "has(self.name) != has(self.path)",
+    "parentRef needs either name, of a CertificateAuthority in this namespace, or path, of another authority in Strongroom's store, and not both"
+))]
+pub struct ParentReference {
+    /// Name of a CertificateAuthority, in the same namespace. Either this or `path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<ObjectName>,
+
+    /// Path of a certificate in Strongroom's store that may sign others, such as `/team/root-ca`: one that was generated
+    /// over CredHub's API, or a CertificateAuthority of another namespace. Takes a stored permission: actor
+    /// `system:serviceaccounts:<namespace>`, operation `read`, at this path or a folder above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1024))]
+    #[x_kube(validation = (
+        "self.matches('^(/[][A-Za-z0-9_.:,()+-]+)+$') && !self.matches('/[.][.]?(/|$)')",
+        "path must be a path such as /team/root-ca: each segment after one slash, none of them . or .., with letters, digits and -_.:,()[]+"
+    ))]
+    pub path: Option<String>,
 }
 
 /// The authority's key.

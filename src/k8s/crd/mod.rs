@@ -19,7 +19,8 @@ mod status;
 mod target;
 
 pub use authority::{
-    CertificateAuthority, CertificateAuthoritySpec, CertificateAuthorityStatus, Issuance, Key, TrustBundle,
+    CertificateAuthority, CertificateAuthoritySpec, CertificateAuthorityStatus, Issuance, Key, ParentReference,
+    TrustBundle,
 };
 pub use certificate::{
     AlternativeName, AuthoritySubject, Country, DnsPattern, ExtendedKeyUsage, KeyAlgorithm, KeyUsage, SubjectText,

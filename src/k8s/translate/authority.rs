@@ -1,6 +1,6 @@
 //! A `CertificateAuthority`.
 
-use super::{AUTHORITY_FIELDS, namespace, number};
+use super::{AUTHORITY_FIELDS, namespace, number, renamed};
 use crate::domain::authority::{Authority, CertificateRequest, Conventions, DistinguishedName, Issuer, Policy, Role};
 use crate::domain::credential::Generate;
 use crate::domain::name::Path;
@@ -14,14 +14,28 @@ pub struct AuthorityWish {
     pub authority: Authority,
 }
 
+/// Where the authority is that signs this one. By its name it is in the same namespace.
+fn parent(resource: &crd::CertificateAuthority) -> Result<Option<Path>> {
+    let Some(parent) = &resource.spec.parent_ref else { return Ok(None) };
+    match (&parent.name, &parent.path) {
+        (Some(name), None) => Ok(Some(Path::kubernetes(&namespace(resource), name.as_str()))),
+        (None, Some(path)) => Path::parse(path).map(Some).map_err(renamed(&[("name", "spec.parentRef.path")])),
+        _ => Err(Error::invalid("spec.parentRef", "needs either name or path, and not both")),
+    }
+}
+
+/// The same of what is not translated yet: what is wrong with it is said by whoever does.
+pub fn parent_of(resource: &crd::CertificateAuthority) -> Option<Path> {
+    parent(resource).ok().flatten()
+}
+
 impl TryFrom<&crd::CertificateAuthority> for AuthorityWish {
     type Error = Error;
 
     fn try_from(resource: &crd::CertificateAuthority) -> Result<Self> {
         let spec = &resource.spec;
         let subject = &spec.subject;
-        let parent =
-            spec.parent_ref.as_ref().map(|parent| Path::kubernetes(&namespace(resource), parent.name.as_str()));
+        let parent = parent(resource)?;
         let request = CertificateRequest {
             subject: DistinguishedName {
                 common_name: Some(subject.common_name.to_string()),

@@ -12,7 +12,7 @@ mod words;
 use jiff::SignedDuration;
 use kube::ResourceExt;
 
-pub use authority::AuthorityWish;
+pub use authority::{AuthorityWish, parent_of};
 pub use client::ClientWish;
 pub use credential::{CredentialWish, SourceWish};
 pub use fields::{AUTHORITY_FIELDS, CLIENT_FIELDS, renamed, under};

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{AUTHORITY_FIELDS, AuthorityWish, ClientWish, CredentialWish, SourceWish, VALIDITY_DEFAULT};
+use super::{AUTHORITY_FIELDS, AuthorityWish, ClientWish, CredentialWish, SourceWish, VALIDITY_DEFAULT, parent_of};
 use crate::domain::authority::{DistinguishedName, ExtendedKeyUsage, Issuer, KeyAlgorithm, Role};
 use crate::domain::credential::{About, Characters, Generate};
 use crate::domain::name::Path;
@@ -76,6 +76,31 @@ fn an_authority_is_signed_by_its_parent_in_its_own_namespace() {
     assert_eq!(wish.authority.policy.allowed_dns_names, ["*.shop.svc"]);
     assert_eq!(AUTHORITY_FIELDS(Error::invalid("duration", "x")).to_string(), "spec.validity x");
     assert_eq!(AUTHORITY_FIELDS(Error::invalid("pathLength", "x")).to_string(), "spec.pathLength x");
+}
+
+#[test]
+fn a_parent_is_named_in_one_way() {
+    let authority = |parent: serde_json::Value| {
+        let spec = json!({"subject": {"commonName": "CA"}, "validity": "24h", "parentRef": parent});
+        resource::<crd::CertificateAuthority>("CertificateAuthority", spec)
+    };
+    let abroad = authority(json!({"path": "/team/root-ca"}));
+    let wish = AuthorityWish::try_from(&abroad).unwrap();
+    let parent = Path::parse("/team/root-ca").unwrap();
+    assert_eq!((wish.authority.parent.as_ref(), parent_of(&abroad).as_ref()), (Some(&parent), Some(&parent)));
+    let Generate::Certificate(request) = wish.generate else { panic!("no certificate") };
+    assert_eq!(request.issuer, Issuer::Authority(parent));
+    // What an older CRD may have let in.
+    for (parent, field) in [
+        (json!({}), "spec.parentRef needs"),
+        (json!({"name": "a", "path": "/b"}), "spec.parentRef needs"),
+        (json!({"path": "b"}), "spec.parentRef.path does not start"),
+        (json!({"path": "/a/../b"}), "spec.parentRef.path has an empty"),
+    ] {
+        let authority = authority(parent);
+        let error = AuthorityWish::try_from(&authority).unwrap_err().to_string();
+        assert!(error.starts_with(field) && parent_of(&authority).is_none(), "{error}");
+    }
 }
 
 #[test]

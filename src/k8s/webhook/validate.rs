@@ -8,7 +8,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::{Refusal, settled_status, shown};
+use crate::domain::name::Path;
 use crate::k8s::crd::{CertificateAuthority, ClientCredential, Credential, Managed, Service, ServiceCredential};
+use crate::k8s::translate::parent_of;
 
 /// What is known of the namespace of the object being admitted. It may hold the object itself, as it was.
 #[derive(Clone, Debug, Default)]
@@ -178,22 +180,32 @@ fn shared_bundle(authority: &CertificateAuthority, name: &str, others: &Others) 
     Some(Refusal::new("spec.trustBundle.configMapName", why))
 }
 
+/// In this namespace, by its name or by its path.
+fn parent_in(authority: &CertificateAuthority, namespace: &str) -> Option<String> {
+    let path = parent_of(authority)?;
+    // Paths are the same in either case; names of objects have one.
+    let folded = Path::parse(&path.as_str().to_ascii_lowercase()).ok()?;
+    folded.as_resource().filter(|(place, _)| *place == namespace).map(|(_, name)| name.to_owned())
+}
+
 /// Follows the parents up. A circle further up that does not come back here is not this object's fault.
 fn circle(authority: &CertificateAuthority, name: &str, others: &Others) -> Option<Refusal> {
-    let mut chain = vec![name];
-    let mut parent = authority.spec.parent_ref.as_ref();
+    let namespace = authority.namespace().unwrap_or_default();
+    let mut chain = vec![name.to_owned()];
+    let mut parent = parent_in(authority, &namespace);
     while let Some(next) = parent {
-        let next = next.name.as_str();
         if next == name {
             let chain = chain.join(" is signed by ");
             let why = format!("{chain} is signed by {name}, which is a circle: one of them must have no parentRef");
-            return Some(Refusal::new("spec.parentRef.name", why));
+            let by_name = authority.spec.parent_ref.as_ref().is_some_and(|parent| parent.name.is_some());
+            let field = if by_name { "spec.parentRef.name" } else { "spec.parentRef.path" };
+            return Some(Refusal::new(field, why));
         }
         if chain.contains(&next) {
             return None;
         }
+        parent = parent_in(others.authority(&next)?, &namespace);
         chain.push(next);
-        parent = others.authority(next)?.spec.parent_ref.as_ref();
     }
     None
 }

@@ -125,6 +125,12 @@ async fn resources_that_contradict_others_are_refused_by_their_field() {
             authority(json!({"parentRef": {"name": "root"}})),
             "spec.parentRef.name: later is signed by root is signed by later, which is a circle",
         ),
+        (
+            "CertificateAuthority",
+            "later",
+            authority(json!({"parentRef": {"path": format!("/kubernetes/{}/root", place.namespace)}})),
+            "spec.parentRef.path: later is signed by root is signed by later, which is a circle",
+        ),
         ("CertificateAuthority", "db", authority(json!({})), "metadata.name: Credential db has this name already"),
         ("Credential", "root", stored(json!({})), "metadata.name: CertificateAuthority root has this name already"),
     ] {

@@ -10,7 +10,7 @@ use strongroom::k8s::crd::{CertificateAuthority, ClientCredential, Credential};
 use super::operator::{Ground, data, eventually};
 
 /// What openssl thinks of a chain, with the root that the trust bundle has.
-fn verify(chain: &str, root: &str, purpose: &str) -> String {
+pub fn verify(chain: &str, root: &str, purpose: &str) -> String {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name);
     fs::write(path("chain"), chain).expect("written");
@@ -25,7 +25,7 @@ fn verify(chain: &str, root: &str, purpose: &str) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-async fn bundle(ground: &Ground, name: &str) -> String {
+pub async fn bundle(ground: &Ground, name: &str) -> String {
     let api = ground.api::<ConfigMap>();
     let found = eventually(async || api.get_opt(name).await.expect("an answer"), Option::is_some).await;
     found.and_then(|it| it.data).expect("data").remove("ca.crt").expect("ca.crt")

@@ -135,6 +135,27 @@ fn one_config_map_has_one_authority() {
 }
 
 #[test]
+fn a_path_into_the_own_namespace_closes_a_circle_too() {
+    let by_path = |name: &str, path: &str| {
+        let spec = json!({"subject": {"commonName": name}, "validity": "8760h", "parentRef": {"path": path}});
+        object::<CertificateAuthority>(name, spec)
+    };
+    let others = authorities([by_path("b", "/Kubernetes/shop/A"), authority("c", Some("a"), None)]);
+    let expected = "is a circle: one of them must have no parentRef";
+    let around = said(&authority("a", Some("b"), None), &others);
+    assert!(around[0].starts_with("spec.parentRef.name: a is signed by b is signed by a, which"), "{around:?}");
+    let itself = said(&by_path("a", "/kubernetes/shop/a"), &others);
+    assert!(
+        itself[0].starts_with("spec.parentRef.path: a is signed by a") && itself[0].contains(expected),
+        "{itself:?}"
+    );
+    assert_eq!(said(&by_path("a", "/kubernetes/shop/c"), &others).len(), 1);
+    for elsewhere in ["/kubernetes/other/c", "/team/a", "/kubernetes/shop/unknown", "/kubernetes/shop/c/d"] {
+        assert!(said(&by_path("a", elsewhere), &others).is_empty(), "{elsewhere}");
+    }
+}
+
+#[test]
 fn authorities_do_not_sign_each_other_in_a_circle() {
     let others = authorities([authority("b", Some("c"), None), authority("c", Some("a"), None)]);
     let expected = "spec.parentRef.name: a is signed by b is signed by c is signed by a, which is a circle: one of them must have no parentRef";

@@ -1,10 +1,13 @@
 //! Makes new material as a generation asks for it: characters from entropy, keys and certificates from
-//! the keymaker, signed by an authority of the same tenant.
+//! the keymaker, signed by an authority of the same tenant or by one that is opened to it (`foreign`).
+
+mod foreign;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::app::permissions::Grantees;
 use crate::app::ports::{Key, Keymaker};
 use crate::app::records::Records;
 use crate::domain::authority::{self, CertificateRequest, Issuer, Policy, PublicKey};
@@ -13,10 +16,13 @@ use crate::domain::name::{Path, Tenant};
 use crate::domain::record::Entry;
 use crate::domain::{Error, Result};
 
+pub use foreign::Above;
+
 #[derive(Clone)]
 pub struct Making {
     pub(super) records: Arc<Records>,
     pub(super) keymaker: Arc<dyn Keymaker>,
+    pub(super) grantees: Arc<Grantees>,
 }
 
 /// New material, and when it ends if it does.
@@ -33,7 +39,7 @@ pub struct Issued {
 }
 
 impl Making {
-    /// `tenant` is who asks: it reaches authorities of its own only.
+    /// `tenant` is who asks: it reaches authorities of its own, and those that were opened to it.
     pub async fn make(&self, wish: &Generate, tenant: &Tenant) -> Result<Made> {
         wish.check()?;
         let entropy = self.records.entropy.as_ref();
@@ -85,18 +91,26 @@ impl Making {
         Ok(Issued { material, serial: plan.serial })
     }
 
-    /// An authority elsewhere and one that does not exist give the same answer.
+    /// In the tenant's own folder a `CertificateAuthority` and nothing else: what REST callers write there is not asked to
+    /// sign by its name alone.
     async fn authority(&self, path: &Path, tenant: &Tenant) -> Result<Entry<Credential>> {
+        if path.tenant() != *tenant {
+            return self.foreign(path, tenant).await;
+        }
         let found = self.records.find_one::<Credential>(Key::Names(&[path.as_str()])).await?;
-        found.filter(|entry| entry.head.tenant == *tenant && entry.body.authority.is_some()).ok_or_else(|| {
-            let message = format!("the certificate authority {path} does not exist yet");
-            Error::Awaiting { reason: "AwaitingAuthority", message }
-        })
+        let is_own = |entry: &Entry<Credential>| entry.head.tenant == *tenant && entry.body.authority.is_some();
+        found.filter(is_own).ok_or_else(|| missing(path))
     }
 
     pub fn facts(&self, certificate: &Material) -> Result<authority::Facts> {
         self.keymaker.facts(certificate.require("certificate")?)
     }
+}
+
+/// One that does not exist, one elsewhere and one that is nobody's to ask give the same answer.
+fn missing(path: &Path) -> Error {
+    let message = format!("the certificate authority {path} does not exist yet");
+    Error::Awaiting { reason: "AwaitingAuthority", message }
 }
 
 #[cfg(test)]
