@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use self::lineage::LineageWords;
-use crate::app::audit::sha256;
+use crate::app::audit::{Event, sha256};
 use crate::app::ports::{Alias, AliasKind};
 use crate::domain::authority::{Authority, CertificateRequest};
 use crate::domain::blind::BlindCredential;
 use crate::domain::client::{Client, Fingerprint, Issued, Proof, Retired, State};
 use crate::domain::credential::{About, Credential, Field, Form, Generate, Kind, Material, Memo};
 use crate::domain::name::{Path, RecordId};
-use crate::domain::record::Class;
+use crate::domain::record::{Class, Head};
 use crate::domain::secret::SecretText;
 use crate::domain::service::Service;
 use crate::domain::{Error, Result};
@@ -45,6 +45,16 @@ pub trait Body: Sized + Send + Sync + 'static {
 
     fn links(&self) -> Vec<RecordId> {
         Vec::new()
+    }
+
+    /// Under which name a write of it is heard of, here and in other processes, which hear the audit's.
+    fn heard_as<'a>(&'a self, head: &'a Head) -> &'a str {
+        &head.name
+    }
+
+    /// What the audit says of a write or a look, in this class's words.
+    fn told<'a>(&'a self, event: Event<'a>) -> Event<'a> {
+        event
     }
 }
 

@@ -3,13 +3,14 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::app::audit::{Event, Grant};
 use crate::app::body::Body;
 use crate::app::ports::{Alias, AliasKind};
 use crate::domain::Result;
 use crate::domain::credential::Material;
 use crate::domain::name::RecordId;
 use crate::domain::permission::{Permission, Scope};
-use crate::domain::record::Class;
+use crate::domain::record::{Class, Head};
 
 /// Beside its texts.
 const OVERHEAD: usize = 64;
@@ -36,6 +37,17 @@ impl Body for Permission {
 
     fn links(&self) -> Vec<RecordId> {
         vec![of_actor(&self.actor), of_path(self.path.as_str())]
+    }
+
+    /// By the path: a permission's name as a record says nothing.
+    fn heard_as<'a>(&'a self, _: &'a Head) -> &'a str {
+        self.path.as_str()
+    }
+
+    /// By the path, under which people look for it.
+    fn told<'a>(&'a self, event: Event<'a>) -> Event<'a> {
+        let grant = Grant { actor: &self.actor, operations: self.operations };
+        Event { name: self.path.as_str(), grant: Some(grant), ..event }
     }
 }
 
