@@ -13,6 +13,7 @@ mod crashes;
 mod crd_rules;
 mod credhub_certificates;
 mod credhub_races;
+mod door;
 mod ground;
 mod guard;
 mod house;

@@ -147,6 +147,8 @@ pub async fn bulk_regenerate(call: Arc<Call>) -> Outcome {
     let signer = body.text("signed_by")?.filter(|name| !name.is_empty());
     let signer = signer.ok_or_else(|| Failure::bad("signed_by must be given"))?;
     let path = name::path(&signer)?;
+    // A thousand keys take longer than any other request may.
+    call.patience.grant();
     let prepare = |wish: &mut Generate| _ = add(&call, wish);
     let names = call.app.by_path.regenerate_signed_by(&call.actor, &path, prepare).await?;
     Ok(Json::object([("regenerated_credentials", Json::texts(&names))]).into())

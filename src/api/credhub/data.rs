@@ -44,7 +44,8 @@ pub fn flag(call: &Call, name: &str) -> Result<Option<bool>, Failure> {
 
 fn versions(call: &Call) -> Result<Option<u32>, Failure> {
     let wrong = || Failure::bad("the query parameter versions must be a whole number that is not negative");
-    call.query("versions").map(|count| count.parse().map_err(|_| wrong())).transpose()
+    let given = call.query("versions").filter(|count| !count.is_empty());
+    given.map(|count| count.parse().map_err(|_| wrong())).transpose()
 }
 
 fn days(call: &Call) -> Result<Option<i64>, Failure> {

@@ -12,7 +12,7 @@ use crate::domain::credential::lineage::{Active, Content};
 use crate::domain::credential::{Credential, Generate};
 use crate::domain::name::{Path, RecordId, VersionId};
 use crate::domain::permission::Action;
-use crate::domain::{Conflict, Error, Result};
+use crate::domain::{Conflict, Error, Result, Violation};
 
 /// Certificates that one call signs anew at most: its keys take a second for ten or twenty of them.
 const LIMIT: usize = 5_000;
@@ -57,7 +57,8 @@ impl ByPath {
 
     async fn root(&self, actor: &Actor, path: &Path) -> Result<Option<Signer>> {
         let root = match self.require(actor, Action::Get, path.as_str()).await {
-            Err(Error::NotFound { .. }) => return Ok(None),
+            // What one has signed that is gone cannot be signed anew, and that is no success.
+            Err(Error::NotFound { .. }) if self.children(path.as_str()).await?.is_empty() => return Ok(None),
             found => found.map_err(unseen(path.as_str()))?,
         };
         self.require_signing(actor, &root).await.map_err(unseen(path.as_str()))?;
@@ -108,10 +109,11 @@ impl ByPath {
                 content.signed = signer.signed();
                 continue;
             }
-            let mut wish = self.again(version)?;
+            let mut wish = self.again(version).map_err(|error| of(entry, error))?;
             prepare(&mut wish);
             let metadata = version.metadata().map(str::to_owned);
-            made.insert(version.id(), self.content(&entry.head, &wish, Some(signer), metadata).await?);
+            let content = self.content(&entry.head, &wish, Some(signer), metadata).await;
+            made.insert(version.id(), content.map_err(|error| of(entry, error))?);
             tokio::task::yield_now().await;
         }
         Ok(())
@@ -142,6 +144,13 @@ fn names(tree: &[Branch]) -> Vec<String> {
     let mut names: Vec<String> = tree.iter().map(|branch| branch.entry.head.name.clone()).collect();
     names.sort_by_cached_key(|name| name.to_ascii_lowercase());
     names
+}
+
+/// Of hundreds, the one that cannot be made anew is named: its caller may write it.
+fn of(entry: &Known, error: Error) -> Error {
+    let Error::Invalid(all) = error else { return error };
+    let named = |it: Violation| Violation { field: format!("{}: {}", entry.head.name, it.field), why: it.why };
+    Error::Invalid(all.into_iter().map(named).collect())
 }
 
 fn unmade() -> Error {

@@ -14,7 +14,7 @@ use crate::domain::credential::Credential;
 use crate::domain::credential::lineage::{Active, Content};
 use crate::domain::name::{Path, RecordId, VersionId};
 use crate::domain::permission::Action;
-use crate::domain::record::Origin;
+use crate::domain::record::{Entry, Origin};
 use crate::domain::{Conflict, Error, Result};
 
 /// How another version of a certificate comes to stand.
@@ -81,7 +81,10 @@ impl ByPath {
             };
             let planned = self.records.plan(actor, &*entry, |stamp| turn.body(&entry, &before, stamp))?;
             self.require_fitting(&Path::parse(&entry.head.name)?, Some(id), &planned.entry.body).await?;
-            match self.write_with_children(actor, &entry, planned, concatenates).await {
+            // Whatever else comes or goes, its children trust what they trusted, unless it is asked to move one.
+            let waits = |entry: &Entry<Credential>| waiting(&entry.body).map(|version| version.id);
+            let is_told = matches!(turn, Turn::Move(_)) || waits(&entry) != waits(&planned.entry);
+            match self.write_with_children(actor, planned, concatenates && is_told).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => return Ok(Turned { before, after: written? }),
             }
@@ -89,17 +92,11 @@ impl ByPath {
         Err(Conflict::Stale { what: format!("certificate {id}") }.into())
     }
 
-    /// Writes the next revision of an authority or anybody, and what it has signed if that shows another trust now.
-    async fn write_with_children(
-        &self,
-        actor: &Actor,
-        before: &Known,
-        planned: Planned<Credential>,
-        concatenates: bool,
-    ) -> Result<Known> {
+    /// Writes the next revision of an authority or anybody, and of what it has signed if that is told of it.
+    async fn write_with_children(&self, actor: &Actor, planned: Planned<Credential>, is_told: bool) -> Result<Known> {
         let after = Arc::new(planned.entry.clone());
         let mut all = vec![planned];
-        if concatenates && (waiting(&before.body).is_some() || waiting(&after.body).is_some()) {
+        if is_told {
             let path = Path::parse(&after.head.name)?;
             let pair = Pair::of(&after);
             for child in self.children(path.as_str()).await? {
