@@ -12,6 +12,7 @@ use crate::domain::credential::lineage::{Active, Content};
 use crate::domain::credential::{Credential, Generate};
 use crate::domain::name::{Path, RecordId, VersionId};
 use crate::domain::permission::Action;
+use crate::domain::record::Stamp;
 use crate::domain::{Conflict, Error, Result, Violation};
 
 /// Certificates that one call signs anew at most: its keys take a second for ten or twenty of them.
@@ -45,8 +46,7 @@ impl ByPath {
                 return Ok(Vec::new());
             }
             self.make_all(&tree, &root, &prepare, &mut made).await?;
-            let planned = tree.iter().map(|branch| self.plan_branch(actor, branch, &made));
-            match self.records.write_together(actor, &planned.collect::<Result<Vec<_>>>()?).await {
+            match self.records.write_together(actor, &self.plan_all(actor, &tree, &made).await?).await {
                 // Whoever changed one of them meanwhile is taken in; keys that are made are not made again.
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => return written.map(|()| names(&tree)),
@@ -119,10 +119,21 @@ impl ByPath {
         Ok(())
     }
 
-    fn plan_branch(&self, actor: &Actor, branch: &Branch, made: &Made) -> Result<Planned<Credential>> {
-        let content = made.get(&branch.version.id()).ok_or_else(unmade)?.clone();
-        let body = &branch.entry.body;
-        self.records.plan(actor, &*branch.entry, |stamp| Ok(counting(body, content, stamp, Active::Own)))
+    async fn plan_all(&self, actor: &Actor, tree: &[Branch], made: &Made) -> Result<Vec<Planned<Credential>>> {
+        let mut all = Vec::with_capacity(tree.len());
+        for Branch { entry, version, .. } in tree {
+            let content = made.get(&version.id()).ok_or_else(unmade)?.clone();
+            let body = |stamp: &Stamp| Ok(counting(&entry.body, content, stamp, Active::Own));
+            let planned = self.records.plan(actor, &**entry, body)?;
+            // Thousands at once: only who has other fields than before can be in the way of others.
+            if !planned.entry.body.material.names().eq(entry.body.material.names()) {
+                let path = Path::parse(&entry.head.name)?;
+                let fits = self.require_fitting(&path, Some(entry.head.id), &planned.entry.body).await;
+                fits.map_err(|error| of(entry, error))?;
+            }
+            all.push(planned);
+        }
+        Ok(all)
     }
 }
 

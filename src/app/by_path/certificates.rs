@@ -98,7 +98,7 @@ impl ByPath {
             true => Version::of(&entry).collect(),
             false => self.all_versions(&entry, None).await?,
         };
-        self.record(actor, Action::Get, &entry, Vec::new()).await?;
+        self.record(actor, Action::Get, &entry, super::others(&entry, &versions)).await?;
         Ok(versions)
     }
 

@@ -63,9 +63,7 @@ impl ByPath {
     pub async fn versions(&self, actor: &Actor, name: &str, limit: Option<usize>) -> Result<Vec<Version>> {
         let entry = self.require(actor, Action::Get, name).await?;
         let found = self.all_versions(&entry, limit).await?;
-        let others = found.iter().map(|version| (entry.head.name.as_str(), version.revision()));
-        let others = others.filter(|(_, number)| *number != entry.stamp.number).collect();
-        self.record(actor, Action::Get, &entry, others).await?;
+        self.record(actor, Action::Get, &entry, others(&entry, &found)).await?;
         Ok(found)
     }
 
@@ -76,9 +74,7 @@ impl ByPath {
         let entry = self.records.known::<Credential>(Key::Ids(&[row.id])).await?.pop().ok_or_else(missing)?;
         let entry = self.require_found(actor, Action::Get, &entry.head.name.clone(), Some(entry)).await?;
         let version = self.version_of(&entry, id, row.stamp.number).await?.ok_or_else(missing)?;
-        let others = vec![(entry.head.name.as_str(), version.revision())];
-        let others = if version.revision() == entry.stamp.number { Vec::new() } else { others };
-        self.record(actor, Action::Get, &entry, others).await?;
+        self.record(actor, Action::Get, &entry, others(&entry, std::slice::from_ref(&version))).await?;
         Ok(version)
     }
 
@@ -151,6 +147,12 @@ impl ByPath {
         }
         Err(write::busy(name))
     }
+}
+
+/// Of what is shown, what is in other revisions than the last one.
+fn others<'a>(entry: &'a Known, shown: &[Version]) -> Vec<(&'a str, Revision)> {
+    let numbers = shown.iter().map(Version::revision).filter(|number| *number != entry.stamp.number);
+    numbers.map(|number| (entry.head.name.as_str(), number)).collect()
 }
 
 fn target(head: &Head) -> Target<'_> {

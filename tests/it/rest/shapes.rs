@@ -327,3 +327,28 @@ async fn metrics_have_templates_and_no_names() {
     assert!(!page.contains("secret-name"));
     house.close().await;
 }
+
+#[tokio::test]
+async fn metadata_is_an_object_whatever_another_api_wrote() {
+    let house = House::open().await;
+    let set = async |metadata: &Value| {
+        let body = json!({"name": "/a", "type": "value", "value": "x", "metadata": metadata});
+        assert_eq!(house.send(Method::PUT, "/api/v1/data", &body).await.0, 200);
+    };
+    let all = [json!("words"), json!(7), json!(["{}"]), json!(true), json!({"by": "till", "deep": {"a": [1]}})];
+    for (at, metadata) in all.iter().enumerate() {
+        set(metadata).await;
+        let listed = house.get("/v1/credentials").await.1["credentials"][0].clone();
+        let id = listed["id"].as_str().unwrap().to_owned();
+        let wanted = if metadata.is_object() { metadata.clone() } else { json!({}) };
+        let (status, shown) = house.get(&format!("/v1/credentials/{id}")).await;
+        assert_eq!((status, &shown["metadata"], &listed["metadata"]), (200, &wanted, &wanted), "{metadata}");
+        if at == 0 {
+            let changed = house.send(Method::PUT, &format!("/v1/credentials/{id}"), &json!({"tags": ["a"]})).await;
+            assert_eq!((changed.0, &changed.1["metadata"]), (200, &json!({})));
+            let own = house.get("/api/v1/data?current=true&name=/a").await.1;
+            assert_eq!(own["data"][0]["metadata"], *metadata, "who changes something else keeps it");
+        }
+    }
+    house.close().await;
+}
