@@ -71,7 +71,9 @@ impl Records {
                 Ok(()) => {
                     for Planned { entry, .. } in planned {
                         // Nobody listening is fine: listeners come and go.
-                        let _ = self.changes.send(Changed { class: B::CLASS, name: entry.body.heard_as(&entry.head).to_owned() });
+                        let _ = self
+                            .changes
+                            .send(Changed { class: B::CLASS, name: entry.body.heard_as(&entry.head).to_owned() });
                     }
                     return Ok(());
                 }
