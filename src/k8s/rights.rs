@@ -28,6 +28,8 @@ const fn named(resource: &'static str) -> Right {
 const READ: &[&str] = &["get", "list", "watch"];
 const PROJECT: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
+const RESTART: &[&str] = &["list", "watch", "patch"];
+
 pub const RIGHTS: &[Right] = &[
     right(super::crd::GROUP, "credentials", READ),
     right(super::crd::GROUP, "services", READ),
@@ -39,6 +41,9 @@ pub const RIGHTS: &[Right] = &[
     status("clientcredentials"),
     right("", "secrets", PROJECT),
     right("", "configmaps", PROJECT),
+    right("apps", "deployments", RESTART),
+    right("apps", "statefulsets", RESTART),
+    right("apps", "daemonsets", RESTART),
     right("events.k8s.io", "events", &["create", "patch"]),
     right("authentication.k8s.io", "tokenreviews", &["create"]),
     right("authorization.k8s.io", "subjectaccessreviews", &["create"]),

@@ -9,5 +9,6 @@ mod deletion;
 mod identity;
 mod operator;
 mod projections;
+mod restart;
 mod services;
 mod writes;
