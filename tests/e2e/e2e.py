@@ -5,7 +5,6 @@ Brings up a one-node Kubernetes in a network namespace of its own, installs the 
 checks at each step what a user would see. 0 only if every step was seen. No value of a credential is printed.
 """
 import argparse
-import os
 import shutil
 import signal
 import sys
@@ -16,9 +15,13 @@ from place import HOME, SYSTEM, Node, NotSeen, say, seen
 import images
 import steps_day_two
 import steps_first
+import steps_keep
+import steps_replicas
+import steps_rights
 import steps_storm
 from apiserver import ApiServer
 from caller import Caller
+from database import Database
 from guides import Guides
 
 STEPS = [
@@ -29,13 +32,23 @@ STEPS = [
     ("4. a caller outside", steps_day_two.outside),
     ("5. pods while Strongroom is away", steps_storm.storm),
     ("   a thousand Credentials", steps_storm.many),
+    ("   back up and restore", steps_keep.kept),
+    ("7. uninstall, and install again", steps_keep.uninstalled),
+    ("7. everything goes", steps_keep.everything_gone),
+    ("6. two replicas on PostgreSQL", steps_replicas.two_replicas),
+    ("6. the leader is killed", steps_replicas.leader_killed),
+    ("6. helm upgrade under load", steps_replicas.upgraded),
+    ("6. and gone", steps_replicas.gone),
+    ("   the rights of the chart", steps_rights.held),
+    ("   the guides", steps_rights.guides_run),
 ]
 
 
 class Run:
     """What the steps share."""
 
-    def __init__(self, node):
+    def __init__(self, node, database):
+        self.database = database
         self.node, self.guides, self.caller = node, Guides(node), Caller(node)
         self.api, self.notes, self.roles = ApiServer(node), [], {}
 
@@ -59,10 +72,10 @@ def interrupted(*_):
     raise KeyboardInterrupt
 
 
-def play(node, archives, chosen):
+def play(node, database, archives):
     for archive in archives:
         node.load(archive)
-    run = Run(node)
+    run = Run(node, database)
     for name, step in STEPS:
         say(f"\n== {name}")
         begun = time.monotonic()
@@ -100,13 +113,12 @@ def main():
     chosen = arguments.parse_args()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    begun, node, failed = time.monotonic(), Node(), True
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    begun, node, database, failed = time.monotonic(), Node(), Database(), True
     try:
         archives = images.archives()
         node.up()
         seen("a node is up: etcd, kube-apiserver, controllers, scheduler, containerd, kubelet, kube-proxy")
-        play(node, archives, chosen)
+        play(node, database, archives)
         failed = False
     except NotSeen as error:
         say(f"\nNOT SEEN: {error}")
@@ -123,7 +135,7 @@ def main():
             signal.signal(number, signal.SIG_IGN)
         if failed and node.state.exists():
             keep_logs(node)
-        os.close(home)
+        database.stop()
         node.down()
     if not failed:
         seen("everything that was started has been removed, and every step was seen")
