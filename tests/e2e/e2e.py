@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The whole of it on a real node, as a platform team lives it: e2e.py [--stay] [--only STEP,...]
+"""The whole of it on a real node, as a platform team lives it: e2e.py [--stay] [--begin-with 6]
 
 Brings up a one-node Kubernetes in a network namespace of its own, installs the chart, runs the guides' own commands, and
 checks at each step what a user would see. 0 only if every step was seen. No value of a credential is printed.
 """
 import argparse
+import contextlib
+import datetime
 import shutil
 import signal
 import sys
@@ -48,12 +50,22 @@ class Run:
     """What the steps share."""
 
     def __init__(self, node, database):
-        self.database = database
+        self.database, self.away = database, []
         self.node, self.guides, self.caller = node, Guides(node), Caller(node)
         self.api, self.notes, self.roles = ApiServer(node), [], {}
 
     def note(self, what, how):
         self.notes.append((what, how))
+
+    @contextlib.contextmanager
+    def uninstalling(self):
+        """From when helm begins to take the rights away until a later install, or for ever."""
+        self.away.append([stamp(), None])
+        yield
+        self.away[-1][1] = stamp()
+
+    def was_uninstalling(self, moment):
+        return any(begun <= moment and (ended is None or moment <= ended) for begun, ended in self.away)
 
     def granted(self):
         """The rights of the chart that is installed now, to be held against what was used."""
@@ -68,15 +80,20 @@ class Run:
         return f"{now:.1f} MiB resident, {peak:.1f} at the highest"
 
 
+def stamp():
+    """As the audit log writes moments."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 def interrupted(*_):
     raise KeyboardInterrupt
 
 
-def play(node, database, archives):
+def play(node, database, archives, steps):
     for archive in archives:
         node.load(archive)
     run = Run(node, database)
-    for name, step in STEPS:
+    for name, step in steps:
         say(f"\n== {name}")
         begun = time.monotonic()
         step(run)
@@ -110,7 +127,9 @@ def keep_logs(node):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--stay", action="store_true", help="leave the node up when a step was not seen, until Ctrl-C")
+    arguments.add_argument("--begin-with", metavar="STEP", help="the number that a step's name begins with: for whoever works on the test")
     chosen = arguments.parse_args()
+    first = next((at for at, (name, _) in enumerate(STEPS) if name.startswith(chosen.begin_with or "")), 0)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     begun, node, database, failed = time.monotonic(), Node(), Database(), True
@@ -118,7 +137,7 @@ def main():
         archives = images.archives()
         node.up()
         seen("a node is up: etcd, kube-apiserver, controllers, scheduler, containerd, kubelet, kube-proxy")
-        play(node, database, archives)
+        play(node, database, archives, [(name, step) for at, (name, step) in enumerate(STEPS) if at >= first])
         failed = False
     except NotSeen as error:
         say(f"\nNOT SEEN: {error}")

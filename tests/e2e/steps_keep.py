@@ -38,8 +38,10 @@ def uninstalled(run):
     values = node.run("helm", "get", "values", "strongroom", "-n", SYSTEM, "-o", "json")
     before, volume = shape(node, "web", "shop", SYSTEM), volume_of(node)
     begun = time.monotonic()
-    said = guides.run("uninstall", "uninstall", timeout=90)
-    took = time.monotonic() - begun
+    with run.uninstalling():
+        said = guides.run("uninstall", "uninstall", timeout=90)
+        await_end(node)
+        took = time.monotonic() - begun
     print("    " + "\n    ".join(said.strip().splitlines()))
     check("strongroom-is-kept" in said, f"helm says what it left: {said}")
     check(said.count(".strongroom.dev") >= CRDS and "data-strongroom-0" in said, f"CRDs and volume are there: {said}")
@@ -62,10 +64,17 @@ def uninstalled(run):
     seen("a second install found everything again: the same values in the same Secrets, at the same versions")
 
 
+def await_end(node):
+    """--wait does not wait for pods."""
+    until(lambda: not node.get("pods", "-n", SYSTEM)["items"], 60, "the pods are gone", every=0.5)
+
+
 def everything_gone(run):
     """With the operator away, so that nothing could wait for it."""
     node, guides = run.node, run.guides
-    node.run("helm", "uninstall", "strongroom", "-n", SYSTEM, "--wait")
+    with run.uninstalling():
+        node.run("helm", "uninstall", "strongroom", "-n", SYSTEM, "--wait")
+        await_end(node)
     begun = time.monotonic()
     guides.run("uninstall", "everything", timeout=200)
     took = time.monotonic() - begun

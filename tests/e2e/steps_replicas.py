@@ -8,6 +8,7 @@ from load import Load
 from place import SYSTEM, check, seen, until
 from seen import all_ready, ready, received, shown
 from steps_first import same_as
+from steps_keep import await_end
 
 LIMIT = 20
 
@@ -84,7 +85,9 @@ def upgraded(run):
 
 def gone(run):
     node = run.node
-    node.run("helm", "uninstall", "strongroom", "-n", SYSTEM, "--wait")
+    with run.uninstalling():
+        node.run("helm", "uninstall", "strongroom", "-n", SYSTEM, "--wait")
+        await_end(node)
     check(shown(node, "orders", "web"), "the Secrets stay")
     run.database.stop()
     seen("uninstalled; the Secrets stay, the database was stopped")

@@ -37,7 +37,8 @@ def held(run):
         requests += 1
         used.add(what)
         code = event.get("responseStatus", {}).get("code")
-        if code in (401, 403):
+        # helm takes the rights away before the pods that end have given back their Lease.
+        if code in (401, 403) and not run.was_uninstalling(event["requestReceivedTimestamp"]):
             refused.setdefault((code, *what), event.get("responseStatus", {}).get("message", event["requestURI"]))
     check(requests > 100, f"the audit log has its requests: {requests}")
     check(not refused, f"nothing is refused to it: {refused}")

@@ -16,7 +16,7 @@ async fn a_backup_goes_through_pipes_and_leaves_nothing_beside_the_store() {
     assert!(made.status.success(), "{}", text(&made.stderr));
 
     let there = Folder::with_key_of(from);
-    let mut restore = |bytes: &[u8]| {
+    let restore = |bytes: &[u8]| {
         let mut command = binary();
         command.args(["restore", "-", "--data-dir"]).arg(&there.data).stdin(Stdio::piped());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
