@@ -71,3 +71,9 @@ def outside(run):
     guides.run("access-from-outside", "suspend")
     until(lambda: run.caller.curl("/v1/services/web.orders", "--cert", "partner.crt", "--key", "partner.key")[0] in (401, 403), 10, "a suspended caller is refused", every=0.3)
     seen("everything else is refused to it with 403; suspended, it reads nothing any more")
+
+    guides.run("access-from-outside", "account")
+    check(pairs(json.loads((node.work / "auditor.json").read_text())) == shown(node, "orders", "web"), "the values over REST are those of the Secret")
+    status, _ = run.caller.curl("/v1/services/shop.till", "--header", "@auditor.header")
+    check(status in (403, 404), f"in another namespace it reads nothing: {status}")
+    seen(f"a ServiceAccount that RBAC lets read has read the same with its token; another namespace's Service answers it {status}")

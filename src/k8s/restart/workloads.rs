@@ -94,3 +94,63 @@ pub fn started_with(metadata: &ObjectMeta) -> Option<Shown> {
 fn number(version: &str) -> u64 {
     version.parse().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::apps::v1::Deployment;
+
+    fn key(kind: &str) -> Key {
+        Key { kind: kind.into(), namespace: "shop".into(), name: "till".into() }
+    }
+
+    fn workload(version: &str, word: &str) -> Workload {
+        let shown = Shown::from([("Secret/db".to_owned(), word.to_owned())]);
+        Workload {
+            resource: ApiResource::erase::<Deployment>(&()),
+            uid: "u1".into(),
+            resource_version: version.into(),
+            started_with: Some(shown),
+            wants: BTreeSet::new(),
+        }
+    }
+
+    fn made(uid: &str, version: &str) -> ObjectMeta {
+        ObjectMeta { uid: Some(uid.into()), resource_version: Some(version.into()), ..ObjectMeta::default() }
+    }
+
+    fn version(workloads: &Workloads) -> String {
+        workloads.all()[0].1.resource_version.clone()
+    }
+
+    #[test]
+    fn what_was_written_is_not_undone_by_a_watch_that_comes_later() {
+        let workloads = Workloads::default();
+        workloads.observe(key("Deployment"), workload("5", "a"));
+        let after = workload("6", "b").started_with.unwrap_or_default();
+        workloads.written(&key("Deployment"), &made("u1", "6"), after.clone());
+        workloads.observe(key("Deployment"), workload("5", "a"));
+        assert_eq!((version(&workloads), workloads.all()[0].1.started_with.clone()), ("6".into(), Some(after)));
+        workloads.observe(key("Deployment"), workload("7", "c"));
+        assert_eq!(version(&workloads), "7");
+    }
+
+    #[test]
+    fn another_object_of_the_same_name_is_another() {
+        let workloads = Workloads::default();
+        workloads.observe(key("Deployment"), workload("9", "a"));
+        workloads.observe(key("Deployment"), Workload { uid: "u2".into(), ..workload("8", "b") });
+        assert_eq!(version(&workloads), "8");
+        workloads.written(&key("Deployment"), &made("u1", "20"), Shown::default());
+        assert_eq!(version(&workloads), "8", "the answer is about the one that is gone");
+    }
+
+    #[test]
+    fn a_list_speaks_of_its_own_kind_only() {
+        let workloads = Workloads::default();
+        workloads.observe(key("Deployment"), workload("1", "a"));
+        workloads.observe(key("StatefulSet"), workload("2", "a"));
+        workloads.retain("Deployment", &HashSet::new());
+        assert!(!workloads.has(&key("Deployment")) && workloads.has(&key("StatefulSet")));
+    }
+}
