@@ -22,12 +22,12 @@ use crate::app::App;
 use crate::domain::Error;
 use crate::domain::actor::Actor;
 use crate::domain::permission::{Action, Resource};
-use crate::server::Peer;
 use crate::server::body::{self, Unread};
 use crate::server::csrf;
 use crate::server::header_login::HeaderLogin;
 use crate::server::identity::{Refused, Why, identify};
 use crate::server::metrics::{HttpMetrics, Labels};
+use crate::server::{Patience, Peer};
 
 /// One operation.
 pub struct Route<D> {
@@ -80,6 +80,7 @@ pub struct Request<D> {
     /// Of operations that write; wiped when dropped.
     pub body: Zeroizing<Vec<u8>>,
     pub peer: Option<Peer>,
+    pub patience: Patience,
     parameters: Parameters,
     query: String,
 }
@@ -232,6 +233,7 @@ struct Asked<D: Dialect> {
     query: String,
     headers: HeaderMap,
     peer: Option<Peer>,
+    patience: Option<Patience>,
 }
 
 /// The dialect as a filter. Rejects only paths outside its mounts.
@@ -244,9 +246,10 @@ pub fn filter<D: Dialect>(dialect: Arc<D>, app: Arc<App>, metrics: HttpMetrics) 
         .and(query)
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
-        .map(move |place, method, query, headers, peer| {
+        .and(warp::ext::optional::<Patience>())
+        .map(move |place, method, query, headers, peer, patience| {
             let (app, dialect, metrics) = (app.clone(), dialect.clone(), metrics.clone());
-            Asked { app, dialect, metrics, place, method, query, headers, peer }
+            Asked { app, dialect, metrics, place, method, query, headers, peer, patience }
         })
         .and(warp::body::stream())
         .then(|asked: Asked<D>, body| answer(asked, body))
@@ -285,9 +288,9 @@ async fn run<D: Dialect>(
     asked: Asked<D>,
     stream: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Response, Refusal> {
-    let Asked { app, dialect, query, headers, peer, .. } = asked;
-    let (method, body) = (route.method.clone(), Zeroizing::default());
-    let mut request = Request { app, dialect, method, headers, body, peer, parameters, query };
+    let Asked { app, dialect, query, headers, peer, patience, .. } = asked;
+    let (method, body, patience) = (route.method.clone(), Zeroizing::default(), patience.unwrap_or_default());
+    let mut request = Request { app, dialect, method, headers, body, peer, patience, parameters, query };
     let (asks, handler) = match route.handler {
         Handler::Open(handler) => {
             take_body(&mut request, stream).await?;

@@ -1,6 +1,7 @@
 //! The gate: asks the domain, and Kubernetes or the stored permissions where the domain says so, and records every
 //! denial.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use crate::app::audit::Audit;
@@ -8,6 +9,7 @@ use crate::app::permissions::Grantees;
 use crate::app::ports::Review;
 use crate::domain::actor::{Actor, Standing};
 use crate::domain::permission::{self, Acl, Action, Decision, Granted, Target};
+use crate::domain::record::{Entry, Origin};
 use crate::domain::{Error, Result};
 
 #[derive(Clone)]
@@ -51,6 +53,27 @@ impl Access {
         }
         self.audit.denied(actor, action, target).await?;
         Err(permission::refusal(actor, action, target))
+    }
+
+    /// What was found, for whoever may do this to it. Asked by the name that is stored: who may see a record has not more
+    /// than one spelling of it. And asked all the same where nothing is, about the place where it is `missing`, so that
+    /// nobody learns by the answer what there is.
+    pub async fn require_found<B, E: Borrow<Entry<B>>>(
+        &self,
+        actor: &Actor,
+        action: Action,
+        found: Option<E>,
+        missing: &Target<'_>,
+    ) -> Result<Option<E>> {
+        let found = found.filter(|entry| entry.borrow().head.origin != Origin::Own);
+        match &found {
+            Some(entry) => {
+                let head = &entry.borrow().head;
+                self.require(actor, action, &Target::new(head.class, &head.tenant, &head.name)).await?;
+            }
+            None => self.require(actor, action, missing).await?,
+        }
+        Ok(found)
     }
 
     /// What is kept for one account is for its principals alone, whatever else they may.

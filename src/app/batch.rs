@@ -1,29 +1,57 @@
-//! Revisions of several records that are written together or not at all. What a revision is called is known before it is
-//! written, so that its body can say so.
+//! Records that are written together or not at all. What a revision is called is known before it is written, so that its
+//! body can say so.
 
-use crate::app::audit::Event;
-use crate::app::body::{self, Body};
-use crate::app::ports::{Append, Change, Row, Write};
-use crate::app::records::{ATTEMPTS, Changed, Records};
+use crate::app::audit::{Event, Note};
+use crate::app::body::Body;
+use crate::app::ports::{Change, Mac, Write};
+use crate::app::records::{ATTEMPTS, Changed, NewRecord, Records};
 use crate::domain::actor::Actor;
-use crate::domain::name::Revision;
+use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::{Entry, Head, Origin, Stamp};
 use crate::domain::{Error, Result};
 
-/// A revision that is to be written after the one that its maker has seen.
+/// How often somebody else may have been faster, before whoever writes is told to come again.
+pub const TRIES: usize = 32;
+
+/// What is to be done to one record, from how it was found.
 pub struct Planned<B> {
+    /// As it is then, or for the last time.
     pub entry: Entry<B>,
-    expected: Revision,
+    deed: Deed,
+}
+
+enum Deed {
+    /// The revision after the one that its maker has seen; `None`: the first one of a new record.
+    Append { expected: Option<Revision> },
+    /// The record goes with every revision, if its head still has this mark.
+    Forget { was: Mac },
 }
 
 impl Records {
+    /// The first revision of a new record.
+    pub fn plan_new<B>(&self, actor: &Actor, id: RecordId, new: NewRecord, body: B) -> Planned<B>
+    where
+        B: Body,
+    {
+        let entry = Entry { head: new.head(id, B::CLASS), stamp: self.stamp(actor, None), body };
+        Planned { entry, deed: Deed::Append { expected: None } }
+    }
+
     /// The revision after this one, with what `body` makes of its stamp.
-    pub fn plan<B, C>(&self, actor: &Actor, current: &Entry<C>, body: impl FnOnce(&Stamp) -> B) -> Planned<B> {
-        let expected = current.stamp.number;
-        let version_id = self.entropy.version_id(self.now());
-        let stamp = Stamp { number: expected.next(), version_id, at: self.now(), by: actor.id.clone() };
+    pub fn plan<B>(
+        &self,
+        actor: &Actor,
+        current: &Entry<B>,
+        body: impl FnOnce(&Stamp) -> Result<B>,
+    ) -> Result<Planned<B>> {
+        let expected = Some(current.stamp.number);
+        let stamp = self.stamp(actor, expected);
         let head = Head { released: None, ..current.head.clone() };
-        Planned { entry: Entry { head, body: body(&stamp), stamp }, expected }
+        Ok(Planned { entry: Entry { head, body: body(&stamp)?, stamp }, deed: Deed::Append { expected } })
+    }
+
+    pub fn plan_forgetting<B>(&self, current: Entry<B>, was: Mac) -> Planned<B> {
+        Planned { entry: current, deed: Deed::Forget { was } }
     }
 
     /// In one transaction, made with the keys of the moment: again, when another process has replaced them since.
@@ -52,18 +80,20 @@ impl Records {
         Err(Error::KeyReplaced)
     }
 
-    fn planned_change<B: Body>(
-        &self,
-        actor: &Actor,
-        Planned { entry, expected }: &Planned<B>,
-    ) -> Result<(Change, Option<crate::app::audit::Note>)> {
+    fn planned_change<B: Body>(&self, actor: &Actor, planned: &Planned<B>) -> Result<(Change, Option<Note>)> {
+        let Planned { entry, deed } = planned;
         let Entry { head, stamp, body } = entry;
-        let sealed = self.keyring.seal(head, stamp, &body::encode(body)?, self.entropy.as_ref())?;
-        let mac = self.keyring.mark(head, stamp)?;
-        let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
-        let (aliases, links) = (body.aliases(head.id), body.links());
-        let append = Append { row, expected: Some(*expected), aliases, links };
-        let note = Event::of(actor, "update", stamp.at).to(head, stamp.number).note();
-        Ok((Change::Append(Box::new(append)), Some(note)))
+        let (action, at, change) = match deed {
+            Deed::Append { expected } => {
+                let action = if expected.is_none() { "create" } else { "update" };
+                (action, stamp.at, self.appending(entry, *expected)?)
+            }
+            Deed::Forget { was } => {
+                self.keyring.verify_mark(head, stamp, was)?;
+                ("forget", self.now(), Change::Forget { id: head.id, name: head.name.clone(), was: *was })
+            }
+        };
+        let event = Event::of(actor, action, at).to(head, stamp.number);
+        Ok((change, Some(body.told(event).note())))
     }
 }

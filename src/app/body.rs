@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use self::lineage::LineageWords;
-use crate::app::audit::sha256;
+use crate::app::audit::{Event, sha256};
 use crate::app::ports::{Alias, AliasKind};
 use crate::domain::authority::{Authority, CertificateRequest};
 use crate::domain::blind::BlindCredential;
@@ -45,6 +45,11 @@ pub trait Body: Sized + Send + Sync + 'static {
 
     fn links(&self) -> Vec<RecordId> {
         Vec::new()
+    }
+
+    /// What the audit says of a write or a look, in this class's words.
+    fn told<'a>(&'a self, event: Event<'a>) -> Event<'a> {
+        event
     }
 }
 

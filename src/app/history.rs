@@ -1,6 +1,7 @@
 //! Records as they were: their earlier revisions, and all of a class by age.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -10,13 +11,17 @@ use crate::app::body::{self, Body};
 use crate::app::ports::{Age, Key, RevisionRow, Row, Which};
 use crate::app::records::{PAGE, Records};
 use crate::domain::actor::Actor;
-use crate::domain::name::{Revision, Tenant};
+use crate::domain::name::{RecordId, Revision, Tenant};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Entry, Head, Origin, Release};
 use crate::domain::{Conflict, Error, Result};
 
 /// Later than any purge.
 const NEVER: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
+/// Records whose revisions are asked for at once, and the newest of each that come then: few have more.
+const RECORDS: usize = 32;
+const NEWEST: usize = 16;
 
 /// Revisions of which sort, after which place, and how many at most.
 pub type Page = (Which, Option<Age>, usize);
@@ -51,6 +56,44 @@ impl Records {
                 return Ok(all);
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Every revision of each of these records, the newest first.
+    pub async fn histories<B: Body>(&self, entries: &[Arc<Entry<B>>]) -> Result<Vec<Vec<Entry<B>>>> {
+        let mut all = Vec::with_capacity(entries.len());
+        for some in entries.chunks(RECORDS) {
+            let mut newest = self.newest_of(some).await?;
+            for entry in some {
+                let own = newest.remove(&entry.head.id).unwrap_or_default();
+                let is_whole = own.last().is_none_or(|last| last.stamp.number == Revision::FIRST);
+                all.push(match is_whole {
+                    true => own,
+                    false => self.revisions_from(entry, Revision::FIRST).await?.into_iter().rev().collect(),
+                });
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(all)
+    }
+
+    async fn newest_of<B: Body>(&self, entries: &[Arc<Entry<B>>]) -> Result<HashMap<RecordId, Vec<Entry<B>>>> {
+        let heads: HashMap<RecordId, &Head> = entries.iter().map(|entry| (entry.head.id, &entry.head)).collect();
+        let ids: Vec<RecordId> = heads.keys().copied().collect();
+        let open = |rows: &[RevisionRow]| {
+            let mut found: HashMap<RecordId, Vec<Entry<B>>> = HashMap::new();
+            for (head, row) in rows.iter().filter_map(|row| Some((*heads.get(&row.id)?, row))) {
+                found.entry(row.id).or_default().push(self.open_revision(head, row)?);
+            }
+            Ok(found)
+        };
+        match open(&self.store.newest_of(&ids, NEWEST).await?) {
+            // Sealed anew meanwhile: read again with the keys of the moment.
+            Err(Error::KeyReplaced) => {
+                self.keyring.reload().await?;
+                open(&self.store.newest_of(&ids, NEWEST).await?)
+            }
+            opened => opened,
         }
     }
 

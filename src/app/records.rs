@@ -55,6 +55,13 @@ pub struct NewRecord {
     pub retain_for: SignedDuration,
 }
 
+impl NewRecord {
+    pub(super) fn head(self, id: RecordId, class: Class) -> Head {
+        let Self { tenant, name, origin, retain_for } = self;
+        Head { id, class, tenant, name, origin, retain_for, released: None }
+    }
+}
+
 impl Records {
     pub fn new(
         store: Arc<dyn Store>,
@@ -246,9 +253,7 @@ impl Records {
     }
 
     pub async fn create<B: Body>(&self, actor: &Actor, id: RecordId, new: NewRecord, body: B) -> Result<Entry<B>> {
-        let NewRecord { tenant, name, origin, retain_for } = new;
-        let head = Head { id, class: B::CLASS, tenant, name, origin, retain_for, released: None };
-        self.append(actor, head, None, body).await
+        self.append(actor, new.head(id, B::CLASS), None, body).await
     }
 
     /// The revision after `entry`'s. Ends a release.
@@ -276,27 +281,33 @@ impl Records {
         body: B,
     ) -> Result<Entry<B>> {
         let head = Head { released: None, ..head };
-        let stamp = Stamp {
-            number: expected.map_or(Revision::FIRST, Revision::next),
-            version_id: self.entropy.version_id(self.now()),
-            at: self.now(),
-            by: actor.id.clone(),
-        };
-        let plain = body::encode(&body)?;
+        let entry = Entry { head, stamp: self.stamp(actor, expected), body };
+        let Entry { head, stamp, body } = &entry;
         let action = if expected.is_none() { "create" } else { "update" };
-        let note = Event::of(actor, action, stamp.at).to(&head, stamp.number).note();
+        let note = body.told(Event::of(actor, action, stamp.at).to(head, stamp.number)).note();
         step("store.append");
-        self.change(&head.origin, note, || {
-            let sealed = self.keyring.seal(&head, &stamp, &plain, self.entropy.as_ref())?;
-            let mac = self.keyring.mark(&head, &stamp)?;
-            let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
-            Ok(Change::Append(Box::new(Append { row, expected, aliases: body.aliases(head.id), links: body.links() })))
-        })
-        .await?;
+        self.change(&head.origin, note, || self.appending(&entry, expected)).await?;
         step("store.appended");
         // Nobody listening is fine: listeners come and go.
         let _ = self.changes.send(Changed { class: B::CLASS, name: head.name.clone() });
-        Ok(Entry { head, stamp, body })
+        Ok(entry)
+    }
+
+    /// Of the revision after this one, which is made now.
+    pub(super) fn stamp(&self, actor: &Actor, expected: Option<Revision>) -> Stamp {
+        let at = self.now();
+        let number = expected.map_or(Revision::FIRST, Revision::next);
+        Stamp { number, version_id: self.entropy.version_id(at), at, by: actor.id.clone() }
+    }
+
+    /// Sealed and marked with the keys of the moment.
+    pub(super) fn appending<B: Body>(&self, entry: &Entry<B>, expected: Option<Revision>) -> Result<Change> {
+        let Entry { head, stamp, body } = entry;
+        let sealed = self.keyring.seal(head, stamp, &body::encode(body)?, self.entropy.as_ref())?;
+        let mac = self.keyring.mark(head, stamp)?;
+        let row = Row { head: head.clone(), stamp: stamp.clone(), sealed, mac };
+        let (aliases, links) = (body.aliases(head.id), body.links());
+        Ok(Change::Append(Box::new(Append { row, expected, aliases, links })))
     }
 
     pub(super) async fn rehead(&self, row: &Row, head: Head, note: Note) -> Result<()> {

@@ -57,6 +57,9 @@ pub enum Error {
     Invalid(Vec<Violation>),
     #[error("{what} does not exist")]
     NotFound { what: String },
+    /// Who was to sign a certificate: to callers another matter than a certificate that they ask for.
+    #[error("the certificate authority {path} does not exist")]
+    NoAuthority { path: String },
     #[error(transparent)]
     Conflict(#[from] Conflict),
     /// Who is calling is not known.
@@ -98,6 +101,10 @@ impl Error {
         Self::NotFound { what: what.into() }
     }
 
+    pub fn no_authority(path: impl Into<String>) -> Self {
+        Self::NoAuthority { path: path.into() }
+    }
+
     pub fn internal(detail: impl ToString) -> Self {
         Self::Internal { detail: detail.to_string() }
     }
@@ -119,7 +126,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "Invalid",
-            Self::NotFound { .. } => "NotFound",
+            Self::NotFound { .. } | Self::NoAuthority { .. } => "NotFound",
             Self::Conflict(Conflict::Keys { .. }) => "KeyConflict",
             Self::Conflict(_) => "Conflict",
             Self::Unauthenticated => "Unauthenticated",

@@ -22,6 +22,17 @@ pub enum Class {
 impl Class {
     pub const ALL: [Self; 5] = [Self::Credential, Self::Service, Self::Client, Self::BlindCredential, Self::Permission];
 
+    /// In stores and in backups: never given to another.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Credential => 1,
+            Self::Service => 2,
+            Self::Client => 3,
+            Self::BlindCredential => 4,
+            Self::Permission => 5,
+        }
+    }
+
     pub fn singular(self) -> &'static str {
         match self {
             Self::Credential => "credential",

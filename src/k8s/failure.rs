@@ -48,7 +48,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let next = match &error {
-            Error::Awaiting { .. } | Error::NotFound { .. } => Next::Wait,
+            Error::Awaiting { .. } | Error::NotFound { .. } | Error::NoAuthority { .. } => Next::Wait,
             // Another resource's record is in the way until that one is deleted or purged.
             Error::Conflict(Conflict::Managed { .. } | Conflict::Exists { .. }) => Next::Wait,
             other if other.retryable() => Next::Retry,

@@ -237,7 +237,8 @@ impl<'a> Import<'a> {
 
 /// Whether it says something of what is to be written, and not of what it is written to.
 fn is_of_the_entry(error: &Error) -> bool {
-    matches!(error, Error::Invalid(_) | Error::NotFound { .. } | Error::Conflict(_) | Error::Forbidden { .. })
+    let of_others = matches!(error, Error::NotFound { .. } | Error::NoAuthority { .. } | Error::Forbidden { .. });
+    of_others || matches!(error, Error::Invalid(_) | Error::Conflict(_))
 }
 
 /// An authority that was generated anew has signed nothing yet, and an export has its newest certificate only.

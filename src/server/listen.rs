@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -38,6 +40,8 @@ pub struct Limits {
     pub patience: Duration,
     /// For one request, its body included.
     pub request: Duration,
+    /// For one that was granted more time, which its [`Patience`] says.
+    pub long_request: Duration,
     /// How long a connection may do nothing between two requests.
     pub idle: Duration,
     /// How long running requests may take to end after the shutdown began.
@@ -52,6 +56,7 @@ impl Default for Limits {
             body: 1024 * 1024,
             patience: Duration::from_secs(10),
             request: Duration::from_secs(30),
+            long_request: Duration::from_secs(20 * 60),
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(10),
         }
@@ -78,6 +83,21 @@ pub struct Peer {
     pub certificate: Option<Arc<[u8]>>,
     /// The same, with those above it, for the authorities that are believed.
     pub shown: Option<Arc<Shown>>,
+}
+
+/// Beside each request. What is known to be long and has a bound of its own takes its time, so that it is not begun anew
+/// again and again: whoever asks for it is known by then, and its body has been read.
+#[derive(Clone, Debug, Default)]
+pub struct Patience(Arc<AtomicBool>);
+
+impl Patience {
+    pub fn grant(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_granted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 struct Listener {
@@ -221,9 +241,15 @@ impl Listener {
         // asked, which clients read.
         let mut request = request.map(|body| Limited::new(body, self.limits.body));
         request.extensions_mut().insert(peer);
+        let patience = Patience::default();
+        request.extensions_mut().insert(patience.clone());
         let mut routes = warp::service(self.routes.clone());
-        let answer = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
-        match tokio::time::timeout(self.limits.request, answer).await {
+        let mut answer = pin!(AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind());
+        let mut answered = tokio::time::timeout(self.limits.request, &mut answer).await;
+        if answered.is_err() && patience.is_granted() {
+            answered = tokio::time::timeout(self.limits.long_request, answer).await;
+        }
+        match answered {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(_)) => {

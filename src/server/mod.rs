@@ -12,6 +12,6 @@ pub mod metrics;
 pub mod mutual_tls;
 pub mod tls;
 
-pub use listen::{Limits, Peer, serve};
+pub use listen::{Limits, Patience, Peer, serve};
 pub use mutual_tls::Authorities;
 pub use tls::{ClientCertificates, Shown, Tls};

@@ -12,6 +12,8 @@ mod crash;
 mod crashes;
 mod crd_rules;
 mod credhub_certificates;
+mod credhub_races;
+mod door;
 mod ground;
 mod guard;
 mod house;

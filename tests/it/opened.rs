@@ -1,49 +1,17 @@
 //! What is read again is not opened again, and never older than what was written: by whomever, in whichever process.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use strongroom::adapters::store::SqliteStore;
-use strongroom::adapters::system::SystemClock;
-use strongroom::app::alarm::Alarm;
 use strongroom::app::credentials::Draft;
-use strongroom::app::{App, Parts};
 use strongroom::domain::actor::Actor;
 use strongroom::domain::credential::change::Patch;
 use strongroom::domain::credential::{About, Kind, Material, Words};
 use strongroom::domain::name::RecordId;
 use strongroom::domain::permission::Action;
+use strongroom::domain::rules::Rules;
 use tempfile::TempDir;
 
-use crate::ground::parts;
-use crate::watched::{Eye, Watched};
-
-/// Counts how often records are looked up.
-#[derive(Default)]
-struct Finds(AtomicUsize);
-
-impl Eye for Finds {
-    fn on_find(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// One process on the store of a folder.
-struct Process {
-    app: App,
-    finds: Arc<Finds>,
-}
+use crate::watched::Process;
 
 impl Process {
-    async fn on(folder: &Path) -> Self {
-        let store = Arc::new(SqliteStore::open(&folder.join("store.db"), Alarm::default()).unwrap());
-        let parts = parts(store.clone(), &folder.join("key"), Arc::new(SystemClock)).await;
-        let finds = Arc::new(Finds::default());
-        let watched = Arc::new(Watched { store, eye: finds.clone() });
-        Self { app: App::new(Parts { store: watched, ..parts }), finds }
-    }
-
     async fn create(&self, title: &str, value: &str) -> RecordId {
         let place = self.app.credentials.require_creatable(&admin(), Some(title)).await.unwrap();
         let (title, material) = (title.to_owned(), Material::texts([(title, value.into())]));
@@ -59,10 +27,10 @@ impl Process {
 
     /// The value, and how often the store was asked for a record meanwhile.
     async fn read(&self, id: RecordId) -> (String, usize) {
-        let before = self.finds.0.load(Ordering::Relaxed);
+        let before = self.finds.count();
         let view = self.app.credentials.view(&admin(), id, true).await.unwrap();
         let value = view.entry.body.material.fields()[0].value.expose().to_owned();
-        (value, self.finds.0.load(Ordering::Relaxed) - before)
+        (value, self.finds.count() - before)
     }
 }
 
@@ -72,7 +40,7 @@ fn admin() -> Actor {
 
 async fn ground() -> (TempDir, Process) {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::on(folder.path()).await;
+    let process = Process::on(folder.path(), Rules::default()).await;
     (folder, process)
 }
 
@@ -98,7 +66,7 @@ async fn what_is_read_again_is_not_looked_up_again() {
 #[tokio::test]
 async fn what_another_process_writes_is_read_at_once() {
     let (folder, process) = ground().await;
-    let other = Process::on(folder.path()).await;
+    let other = Process::on(folder.path(), Rules::default()).await;
     let id = process.create("a", "0").await;
     for round in 1..=100 {
         let value = round.to_string();
@@ -113,7 +81,7 @@ async fn what_another_process_writes_is_read_at_once() {
 async fn a_reader_never_goes_back_while_others_write() {
     let (folder, process) = ground().await;
     let id = process.create("a", "0").await;
-    let writer = Process::on(folder.path()).await;
+    let writer = Process::on(folder.path(), Rules::default()).await;
     let writing = tokio::spawn(async move {
         for round in 1..=300 {
             writer.update(id, &round.to_string()).await;
@@ -141,11 +109,11 @@ async fn a_service_is_held_with_its_credentials() {
     let draft = strongroom::app::services::Draft { credentials: Some(credentials.clone()), ..Default::default() };
     process.app.services.put(&admin(), slot, draft).await.unwrap();
     let read = async || {
-        let before = process.finds.0.load(Ordering::Relaxed);
+        let before = process.finds.count();
         let view = process.app.services.view(&admin(), "s", Action::Get).await.unwrap();
         let ids: Vec<RecordId> = view.members.credentials.iter().map(|entry| entry.head.id).collect();
         assert_eq!(ids, credentials);
-        process.finds.0.load(Ordering::Relaxed) - before
+        process.finds.count() - before
     };
     read().await;
     assert_eq!((read().await, read().await), (0, 0));

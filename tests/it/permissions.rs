@@ -2,48 +2,22 @@
 //! in whichever process.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use strongroom::adapters::store::SqliteStore;
-use strongroom::adapters::system::SystemClock;
-use strongroom::app::alarm::Alarm;
-use strongroom::app::{App, Parts};
 use strongroom::domain::actor::Actor;
 use strongroom::domain::name::RecordId;
 use strongroom::domain::permission::{Grants, Operation, Operations, Permission, Readable, Scope};
 use strongroom::domain::rules::Rules;
 
-use crate::ground::parts;
 use crate::rest::house::grantee;
-use crate::watched::{Eye, Watched};
+use crate::watched::Process;
 
-/// Counts how often records are looked up.
-#[derive(Default)]
-struct Finds(AtomicUsize);
-
-impl Eye for Finds {
-    fn on_find(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// One process on the store of a folder.
-struct Process {
-    app: App,
-    finds: Arc<Finds>,
+/// With permissions of the settings.
+async fn on(folder: &Path, seeds: &[Permission]) -> Process {
+    let rules = Rules { grants: Grants { seeds: seeds.to_vec(), ..Grants::default() }, ..Rules::default() };
+    Process::on(folder, rules).await
 }
 
 impl Process {
-    async fn on(folder: &Path, seeds: &[Permission]) -> Self {
-        let store = Arc::new(SqliteStore::open(&folder.join("store.db"), Alarm::default()).unwrap());
-        let parts = parts(store.clone(), &folder.join("key"), Arc::new(SystemClock)).await;
-        let finds = Arc::new(Finds::default());
-        let watched = Arc::new(Watched { store, eye: finds.clone() });
-        let rules = Rules { grants: Grants { seeds: seeds.to_vec(), ..Grants::default() }, ..Rules::default() };
-        Self { app: App::new(Parts { store: watched, rules, ..parts }), finds }
-    }
-
     async fn allow(&self, client: &str, path: &str, operations: &[Operation]) -> RecordId {
         let made = self.app.permissions.create(&Actor::operator(), permission(client, path, operations)).await;
         made.unwrap().head.id
@@ -51,13 +25,13 @@ impl Process {
 
     /// What is readable, and how often the store was asked for a record meanwhile.
     async fn readable(&self, client: &str) -> (Vec<String>, usize) {
-        let before = self.finds.0.load(Ordering::Relaxed);
+        let before = self.finds.count();
         let granted = self.app.permissions.of(&grantee(client)).await.unwrap();
         let paths = match granted.readable() {
             Readable::Everything => vec!["everything".to_owned()],
             Readable::Only(scopes) => scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
         };
-        (paths, self.finds.0.load(Ordering::Relaxed) - before)
+        (paths, self.finds.count() - before)
     }
 }
 
@@ -75,7 +49,7 @@ use Operation::{Read, Write};
 #[tokio::test]
 async fn what_a_grantee_may_is_looked_up_once_and_after_a_write_in_one_query() {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::on(folder.path(), &[]).await;
+    let process = on(folder.path(), &[]).await;
     assert_eq!(process.readable("till").await, seen(&[], 1));
     assert_eq!(process.readable("till").await, seen(&[], 0), "nothing is known as well");
     for number in 0..20 {
@@ -92,7 +66,7 @@ async fn what_a_grantee_may_is_looked_up_once_and_after_a_write_in_one_query() {
 #[tokio::test]
 async fn what_another_process_grants_and_withdraws_counts_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let (here, there) = (Process::on(folder.path(), &[]).await, Process::on(folder.path(), &[]).await);
+    let (here, there) = (on(folder.path(), &[]).await, on(folder.path(), &[]).await);
     assert_eq!(here.readable("till").await.0, [""; 0]);
     let (first, second) = (there.allow("till", "/a/*", &[Read]).await, there.allow("till", "/B", &[Read]).await);
     assert_eq!(here.readable("till").await, seen(&["/a/*", "/b"], 1));
@@ -111,7 +85,7 @@ async fn what_another_process_grants_and_withdraws_counts_at_once() {
 #[tokio::test]
 async fn permissions_are_known_again_under_a_new_data_key() {
     let folder = tempfile::tempdir().unwrap();
-    let process = Process::on(folder.path(), &[]).await;
+    let process = on(folder.path(), &[]).await;
     process.allow("till", "/a", &[Read]).await;
     assert_eq!(process.readable("till").await.0, ["/a"]);
     process.app.rekey(&|_, _| ()).await.unwrap();
@@ -129,7 +103,7 @@ async fn seeds_of_several_processes_are_added_once() {
     for number in 0..4 {
         // Each has something of its own besides, as while settings are rolled out.
         let own = permission("till", &format!("/{number}"), &[[Write], [Read], [Operation::Delete], [Write]][number]);
-        replicas.push(Process::on(folder.path(), &[seeds.clone(), vec![own]].concat()).await);
+        replicas.push(on(folder.path(), &[seeds.clone(), vec![own]].concat()).await);
     }
     let seeded = futures::future::join_all(replicas.iter().map(|replica| replica.app.permissions.seed())).await;
     let written: usize = seeded.into_iter().map(|seeded| seeded.unwrap()).sum();

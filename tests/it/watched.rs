@@ -1,15 +1,23 @@
 //! A store for tests that looks on, and now and then stops, while the real one does the work.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use strongroom::adapters::store::SqliteStore;
+use strongroom::adapters::system::SystemClock;
+use strongroom::app::alarm::Alarm;
 use strongroom::app::audit::Position;
 use strongroom::app::ports::{Age, Fence, Key, Names, RevisionRow, Row, Snapshot, Store, Which, Write};
+use strongroom::app::{App, Parts};
 use strongroom::domain::Result;
 use strongroom::domain::name::{RecordId, Revision, VersionId};
 use strongroom::domain::record::Class;
+use strongroom::domain::rules::Rules;
+
+use crate::ground::parts;
 
 /// Who looks on.
 pub trait Eye: Send + Sync {
@@ -19,6 +27,38 @@ pub trait Eye: Send + Sync {
     fn before_write(&self, _: Option<Fence>) {}
 
     fn after_write(&self, _: Option<Fence>, _: &Result<()>) {}
+}
+
+/// Counts how often records are looked up.
+#[derive(Default)]
+pub struct Finds(AtomicUsize);
+
+impl Finds {
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Eye for Finds {
+    fn on_find(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One process on the store of a folder, with the number of its look-ups.
+pub struct Process {
+    pub app: App,
+    pub finds: Arc<Finds>,
+}
+
+impl Process {
+    pub async fn on(folder: &Path, rules: Rules) -> Self {
+        let store = Arc::new(SqliteStore::open(&folder.join("store.db"), Alarm::default()).unwrap());
+        let parts = parts(store.clone(), &folder.join("key"), Arc::new(SystemClock)).await;
+        let finds = Arc::new(Finds::default());
+        let watched = Arc::new(Watched { store, eye: finds.clone() });
+        Self { app: App::new(Parts { store: watched, rules, ..parts }), finds }
+    }
 }
 
 pub struct Watched<E> {
@@ -43,6 +83,10 @@ impl<E: Eye> Store for Watched<E> {
 
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
         self.store.revisions(id, from, limit).await
+    }
+
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+        self.store.newest_of(ids, limit).await
     }
 
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {

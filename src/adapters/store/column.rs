@@ -15,13 +15,7 @@ pub(super) fn damaged(id: RecordId, why: &dyn Display) -> Error {
 }
 
 pub(super) fn class_number(class: Class) -> i16 {
-    match class {
-        Class::Credential => 1,
-        Class::Service => 2,
-        Class::Client => 3,
-        Class::BlindCredential => 4,
-        Class::Permission => 5,
-    }
+    class.number().into()
 }
 
 pub(super) fn class(number: i16) -> Option<Class> {
@@ -29,12 +23,7 @@ pub(super) fn class(number: i16) -> Option<Class> {
 }
 
 pub(super) fn alias_number(kind: AliasKind) -> i16 {
-    match kind {
-        AliasKind::Title => 1,
-        AliasKind::Fingerprint => 2,
-        AliasKind::Expiry => 3,
-        AliasKind::Grant => 4,
-    }
+    kind.number().into()
 }
 
 pub(super) fn alias_kind(number: i16) -> Option<AliasKind> {

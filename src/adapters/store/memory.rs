@@ -1,7 +1,7 @@
 //! The store in memory, for tests of everything above the port. Gone with the process.
 //! Look-ups other than by id walk all records: it is for thousands, not for millions.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -98,6 +98,15 @@ impl Store for MemoryStore {
         let state = self.state();
         let own = state.revisions.range((id, from)..).take_while(|((record, _), _)| *record == id);
         Ok(own.take(limit).map(|((id, _), held)| revision_row(*id, held)).collect())
+    }
+
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+        let state = self.state();
+        let newest = |id: &RecordId| {
+            let own = state.revisions.range((*id, Revision::FIRST)..=(*id, Revision(u64::MAX)));
+            own.rev().take(limit).map(|((id, _), held)| revision_row(*id, held)).collect::<Vec<_>>()
+        };
+        Ok(ids.iter().collect::<BTreeSet<_>>().into_iter().flat_map(newest).collect())
     }
 
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {

@@ -47,7 +47,9 @@ pub fn render(error: &Error, call: &Call) -> Response {
     match error {
         Error::Invalid(violations) => told(StatusCode::BAD_REQUEST, named(violations), Vec::new()),
         Error::NotFound { .. } if is_bare => json(StatusCode::NOT_FOUND, &Json::Object(Vec::new())),
-        Error::NotFound { .. } => told(StatusCode::NOT_FOUND, error.to_string(), Vec::new()),
+        Error::NotFound { .. } | Error::NoAuthority { .. } => {
+            told(StatusCode::NOT_FOUND, error.to_string(), Vec::new())
+        }
         Error::Conflict(conflict) => self::conflict(conflict, resource, id),
         Error::Forbidden { actor, action, .. } => {
             // By the caller's own word for it: the record's name is not for those who may not see it.

@@ -82,7 +82,7 @@ pub async fn regenerate(call: Arc<Call>) -> Outcome {
         _ => None,
     };
     let order = Order { wish, signer, metadata };
-    let version = call.app.by_path.regenerate_certificate(&call.actor, id, &order, how).await?;
+    let version = call.app.by_path.regenerate_certificate(&call.actor, &entry, order, how).await?;
     answer_made(&call, &Made { version, is_new: true }, lasting).await
 }
 
@@ -147,6 +147,8 @@ pub async fn bulk_regenerate(call: Arc<Call>) -> Outcome {
     let signer = body.text("signed_by")?.filter(|name| !name.is_empty());
     let signer = signer.ok_or_else(|| Failure::bad("signed_by must be given"))?;
     let path = name::path(&signer)?;
+    // A thousand keys take longer than any other request may.
+    call.patience.grant();
     let prepare = |wish: &mut Generate| _ = add(&call, wish);
     let names = call.app.by_path.regenerate_signed_by(&call.actor, &path, prepare).await?;
     Ok(Json::object([("regenerated_credentials", Json::texts(&names))]).into())

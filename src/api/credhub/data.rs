@@ -15,10 +15,11 @@ use crate::api::credhub::{Answer, Call};
 use crate::api::json::Json;
 use crate::app::by_path::{Found, Made, Mode, Setting, Shown, Signer, Version};
 use crate::app::ports::Names;
+use crate::domain::Error;
 use crate::domain::authority::Issuer;
 use crate::domain::authority::credhub::Lasting;
 use crate::domain::credential::lineage::Signed;
-use crate::domain::credential::{Generate, Kind};
+use crate::domain::credential::{Generate, Kind, Material};
 use crate::domain::name::{Path, VersionId};
 
 type Outcome = Result<Answer, Failure>;
@@ -43,7 +44,8 @@ pub fn flag(call: &Call, name: &str) -> Result<Option<bool>, Failure> {
 
 fn versions(call: &Call) -> Result<Option<u32>, Failure> {
     let wrong = || Failure::bad("the query parameter versions must be a whole number that is not negative");
-    call.query("versions").map(|count| count.parse().map_err(|_| wrong())).transpose()
+    let given = call.query("versions").filter(|count| !count.is_empty());
+    given.map(|count| count.parse().map_err(|_| wrong())).transpose()
 }
 
 fn days(call: &Call) -> Result<Option<i64>, Failure> {
@@ -144,14 +146,17 @@ pub async fn set(call: Arc<Call>) -> Outcome {
     let setting = match given {
         // Confidant's pairs are a json to CredHub, and stay pairs.
         Given::Material(_) if kind == Kind::Json && slot.kind() == Some(Kind::Pairs) => {
-            let Given::Material(material) = value::given(Kind::Pairs, &body)? else { return Err(Failure::no_access()) };
-            Setting { kind: Kind::Pairs, material, metadata, not_after: None, signed: Signed::default() }
+            plain(Kind::Pairs, value::pairs(&body)?, metadata)
         }
-        Given::Material(material) => Setting { kind, material, metadata, not_after: None, signed: Signed::default() },
+        Given::Material(material) => plain(kind, material, metadata),
         Given::Certificate(certificate) => certificate_setting(&call, &path, certificate, metadata).await?,
     };
     let version = call.app.by_path.set(&call.actor, slot, setting).await?;
     one(&call, &version, Authorities::SignerOnly).await
+}
+
+fn plain(kind: Kind, material: Material, metadata: Option<String>) -> Setting {
+    Setting { kind, material, metadata, not_after: None, signed: Signed::default() }
 }
 
 pub async fn certificate_setting(
@@ -248,7 +253,7 @@ async fn regenerate_at(call: &Call, path: &Path, metadata: Option<String>) -> Ou
     let lasting = add(call, &mut again);
     let signer = signer(call, &again).await.map_err(|failure| match failure {
         // Here it is as if the certificate were not there.
-        Failure::Error(crate::domain::Error::NotFound { .. }) => Failure::no_access(),
+        Failure::Error(Error::NoAuthority { .. }) => Failure::no_access(),
         failure => failure,
     })?;
     // Overwriting what is there: it is made anew whatever it is.

@@ -75,9 +75,7 @@ pub fn render(failure: &Failure, call: &Call) -> Response {
     };
     match error {
         Error::Invalid(_) => told(StatusCode::BAD_REQUEST, &error.to_string()),
-        Error::NotFound { what } if what.starts_with("the certificate authority") => {
-            told(StatusCode::NOT_FOUND, NO_AUTHORITY)
-        }
+        Error::NoAuthority { .. } => told(StatusCode::NOT_FOUND, NO_AUTHORITY),
         Error::NotFound { .. } => told(StatusCode::NOT_FOUND, NO_ACCESS),
         // Only who may not write learns that it is a right that is missing.
         Error::Forbidden { .. } if matches!(call.asks.action, Action::Create | Action::Update) => {

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::api::credhub::error::Failure;
 use crate::api::credhub::wire::fields::{Fields, compact};
+use crate::api::credhub::wire::version::json_text;
 use crate::api::credhub::{Answer, Call};
 use crate::api::json::Json;
-use crate::domain::credential::Kind;
 use crate::domain::secret::SecretText;
 
 const REFERENCES: [&str; 2] = ["credhub_ref", "credhub-ref"];
@@ -64,11 +64,8 @@ async fn referred(call: &Call, reference: &str) -> Result<SecretText, Failure> {
     }
     let found = call.app.by_path.current(&call.actor, name).await?;
     let version = found.first().ok_or_else(Failure::no_access)?;
-    match (version.kind(), version.material().get("value")) {
-        (Kind::Json, Some(text)) => Ok(text.clone()),
-        (Kind::Pairs, _) => Ok(crate::api::credhub::wire::version::pairs_text(version.material())),
-        _ => Err(Failure::bad(format!("{} must be of type json to be referred to", version.name()))),
-    }
+    let is_other = || Failure::bad(format!("{} must be of type json to be referred to", version.name()));
+    json_text(version).ok_or_else(is_other)
 }
 
 fn object(members: &[(&str, SecretText)]) -> SecretText {

@@ -1,4 +1,4 @@
-//! Items as bytes. Numbers given to classes, kinds of alias and frames are never given to anything else.
+//! Items as bytes. Numbers given to frames are never given to anything else.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,25 +16,6 @@ pub const HEAD: u8 = 3;
 pub const REVISION: u8 = 4;
 pub const NOTE: u8 = 5;
 pub const END: u8 = 6;
-
-fn class_number(class: Class) -> u8 {
-    match class {
-        Class::Credential => 1,
-        Class::Service => 2,
-        Class::Client => 3,
-        Class::BlindCredential => 4,
-        Class::Permission => 5,
-    }
-}
-
-pub fn alias_number(kind: AliasKind) -> u8 {
-    match kind {
-        AliasKind::Title => 1,
-        AliasKind::Fingerprint => 2,
-        AliasKind::Expiry => 3,
-        AliasKind::Grant => 4,
-    }
-}
 
 /// A payload while it is written.
 #[derive(Default)]
@@ -113,7 +94,7 @@ fn encode_head(row: &HeadRow) -> Result<Vec<u8>> {
     let retain_for: i64 = head.retain_for.as_micros().try_into().map_err(Error::internal)?;
     let mut sheet = Sheet::default()
         .fixed(head.id.bytes())
-        .fixed(&[class_number(head.class)])
+        .fixed(&[head.class.number()])
         .part(head.tenant.as_str().as_bytes())
         .part(head.name.as_bytes())
         .part(&origin)
@@ -124,7 +105,7 @@ fn encode_head(row: &HeadRow) -> Result<Vec<u8>> {
     }
     sheet = sheet.stamp(stamp).number(mac.epoch).fixed(&mac.bytes).number(aliases.len() as u32);
     for alias in aliases {
-        sheet = sheet.fixed(&[alias_number(alias.kind)]).part(alias.value.as_bytes());
+        sheet = sheet.fixed(&[alias.kind.number()]).part(alias.value.as_bytes());
     }
     sheet = sheet.number(links.len() as u32);
     Ok(links.iter().fold(sheet, |sheet, link| sheet.fixed(link.bytes())).0)
@@ -148,7 +129,7 @@ pub fn decode(kind: u8, payload: &[u8]) -> Result<Item> {
 
 fn decode_head(cursor: &mut Cursor<'_>) -> Result<HeadRow> {
     let id = RecordId::from_bytes(cursor.fixed()?);
-    let class = cursor.known(&Class::ALL, class_number)?;
+    let class = cursor.known(&Class::ALL, Class::number)?;
     let (tenant, name) = (Tenant::namespace(&cursor.text()?), cursor.text()?);
     let origin = serde_json::from_slice(cursor.part()?).map_err(|_| unreadable())?;
     let retain_for = SignedDuration::from_micros(i64::from_be_bytes(cursor.fixed()?));
@@ -160,7 +141,7 @@ fn decode_head(cursor: &mut Cursor<'_>) -> Result<HeadRow> {
     let stamp = cursor.stamp()?;
     let mac = Mac { epoch: cursor.number()?, bytes: cursor.fixed()? };
     let alias = |cursor: &mut Cursor<'_>| {
-        Ok(Alias { kind: cursor.known(&AliasKind::ALL, alias_number)?, value: cursor.text()? })
+        Ok(Alias { kind: cursor.known(&AliasKind::ALL, AliasKind::number)?, value: cursor.text()? })
     };
     let aliases = (0..cursor.number()?).map(|_| alias(cursor)).collect::<Result<_>>()?;
     let links = (0..cursor.number()?).map(|_| Ok(RecordId::from_bytes(cursor.fixed()?))).collect::<Result<_>>()?;

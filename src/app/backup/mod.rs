@@ -166,7 +166,7 @@ impl Revisions {
 /// Adapters keep aliases and links in different orders.
 fn in_order(row: &HeadRow) -> HeadRow {
     let mut row = row.clone();
-    row.aliases.sort_by(|a, b| (code::alias_number(a.kind), &a.value).cmp(&(code::alias_number(b.kind), &b.value)));
+    row.aliases.sort_by(|a, b| (a.kind.number(), &a.value).cmp(&(b.kind.number(), &b.value)));
     row.aliases.dedup();
     row.links.sort_unstable();
     row.links.dedup();

@@ -3,23 +3,31 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::app::by_path::write::TRIES;
-use crate::app::by_path::{ByPath, Known, Signer, Version};
+use crate::app::batch::{Planned, TRIES};
+use crate::app::by_path::signer::unseen;
+use crate::app::by_path::turn::counting;
+use crate::app::by_path::{ByPath, Known, Signer, Version, target};
 use crate::domain::actor::Actor;
-use crate::domain::credential::Generate;
 use crate::domain::credential::lineage::{Active, Content};
-use crate::domain::name::{Path, RecordId};
+use crate::domain::credential::{Credential, Generate};
+use crate::domain::name::{Path, RecordId, VersionId};
 use crate::domain::permission::Action;
-use crate::domain::{Conflict, Error, Result};
+use crate::domain::{Conflict, Error, Result, Violation};
 
 /// Certificates that one call signs anew at most: its keys take a second for ten or twenty of them.
 const LIMIT: usize = 5_000;
 
-/// A certificate of the tree, and which one of them signs it; `None`: the root that was named.
+/// A certificate of the tree.
 struct Branch {
     entry: Known,
+    /// The newest that this authority has signed: what is made is like it.
+    version: Version,
+    /// Which one of the tree signs it; `None`: the root that was named.
     signer: Option<usize>,
 }
+
+/// What was made like which version, for as long as it is tried.
+type Made = HashMap<VersionId, Content>;
 
 impl ByPath {
     /// Their names, sorted. Nothing for an authority that there is not.
@@ -29,45 +37,32 @@ impl ByPath {
         path: &Path,
         prepare: impl Fn(&mut Generate) + Sync,
     ) -> Result<Vec<String>> {
-        let mut made = HashMap::new();
+        let mut made = Made::new();
         for _ in 0..TRIES {
-            let root = match self.require(actor, Action::Get, path.as_str()).await {
-                Err(Error::NotFound { .. }) => return Ok(Vec::new()),
-                Err(Error::Forbidden { .. }) => {
-                    return Err(Error::not_found(format!("the certificate authority {path}")));
-                }
-                found => found?,
-            };
-            let root = match self.require_signing(actor, &root).await {
-                Err(Error::Forbidden { .. }) => {
-                    return Err(Error::not_found(format!("the certificate authority {path}")));
-                }
-                asked => asked.and_then(|()| Signer::of(&root, false))?,
-            };
+            let Some(root) = self.root(actor, path).await? else { return Ok(Vec::new()) };
             let tree = self.tree(actor, root.path()).await?;
-            self.make_all(&tree, &root, &prepare, &mut made).await?;
-            let mut planned = Vec::new();
-            for branch in &tree {
-                let content: &Content = made.get(&branch.entry.head.id).ok_or_else(unmade)?;
-                planned.push(self.records.plan(actor, &*branch.entry, |stamp| {
-                    super::certificates::counting(&branch.entry.body, content.clone(), stamp, Active::Own)
-                }));
-            }
-            if planned.is_empty() {
+            if tree.is_empty() {
                 return Ok(Vec::new());
             }
-            match self.records.write_together(actor, &planned).await {
+            self.make_all(&tree, &root, &prepare, &mut made).await?;
+            let planned = tree.iter().map(|branch| self.plan_branch(actor, branch, &made));
+            match self.records.write_together(actor, &planned.collect::<Result<Vec<_>>>()?).await {
                 // Whoever changed one of them meanwhile is taken in; keys that are made are not made again.
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
-                written => {
-                    written?;
-                    let mut names: Vec<String> = tree.iter().map(|branch| branch.entry.head.name.clone()).collect();
-                    names.sort_by_cached_key(|name| name.to_ascii_lowercase());
-                    return Ok(names);
-                }
+                written => return written.map(|()| names(&tree)),
             }
         }
         Err(Conflict::Stale { what: format!("what {path} has signed") }.into())
+    }
+
+    async fn root(&self, actor: &Actor, path: &Path) -> Result<Option<Signer>> {
+        let root = match self.require(actor, Action::Get, path.as_str()).await {
+            // What one has signed that is gone cannot be signed anew, and that is no success.
+            Err(Error::NotFound { .. }) if self.children(path.as_str()).await?.is_empty() => return Ok(None),
+            found => found.map_err(unseen(path.as_str()))?,
+        };
+        self.require_signing(actor, &root).await.map_err(unseen(path.as_str()))?;
+        Signer::of(&root, false).map(Some)
     }
 
     /// Authorities before what they have signed; each certificate once. The caller may read every authority and write all.
@@ -76,63 +71,86 @@ impl ByPath {
         let mut seen: HashSet<RecordId> = HashSet::new();
         let mut open = VecDeque::from([(root.as_str().to_owned(), None)]);
         while let Some((name, signer)) = open.pop_front() {
-            for child in self.children(&name).await? {
+            for entry in self.children(&name).await? {
                 // The named root is not made anew, not even if one below has signed it.
-                if child.head.name.eq_ignore_ascii_case(root.as_str()) || !seen.insert(child.head.id) {
+                if entry.head.name.eq_ignore_ascii_case(root.as_str()) || !seen.insert(entry.head.id) {
                     continue;
                 }
                 if tree.len() == LIMIT {
                     return Err(Error::invalid("signed_by", format!("has signed more than {LIMIT} certificates")));
                 }
-                self.access.require(actor, Action::Update, &super::target(&child.head)).await?;
-                let newest = Version::of(&child).max_by_key(Version::at);
-                if newest.is_some_and(|version| self.facts(&version).is_authority) {
-                    self.require_readable(actor, &child).await?;
-                    open.push_back((child.head.name.clone(), Some(tree.len())));
+                self.access.require(actor, Action::Update, &target(&entry.head)).await?;
+                let Some(version) = newest_signed_by(&entry, &name) else { continue };
+                if self.facts(&version).is_authority {
+                    let readable = self.access.require(actor, Action::Get, &target(&entry.head)).await;
+                    readable.map_err(unseen(&entry.head.name))?;
+                    open.push_back((entry.head.name.clone(), Some(tree.len())));
                 }
-                tree.push(Branch { entry: child, signer });
+                tree.push(Branch { entry, version, signer });
             }
         }
         Ok(tree)
     }
 
-    async fn require_readable(&self, actor: &Actor, authority: &Known) -> Result<()> {
-        match self.access.require(actor, Action::Get, &super::target(&authority.head)).await {
-            Err(Error::Forbidden { .. }) => {
-                Err(Error::not_found(format!("the certificate authority {}", authority.head.name)))
-            }
-            asked => asked,
-        }
-    }
-
+    /// What was made at the try before is good as long as it is made like the same version and signed by the same one.
     async fn make_all(
         &self,
         tree: &[Branch],
         root: &Signer,
         prepare: &(impl Fn(&mut Generate) + Sync),
-        made: &mut HashMap<RecordId, Content>,
+        made: &mut Made,
     ) -> Result<()> {
-        for Branch { entry, signer } in tree {
-            if made.contains_key(&entry.head.id) {
+        for Branch { entry, version, signer } in tree {
+            let above = signer.map(|at| signer_made(tree.get(at), made)).transpose()?;
+            let signer = above.as_ref().unwrap_or(root);
+            let ca = self.making.keymaker.alone(signer.certificate())?;
+            let known = made.get_mut(&version.id()).filter(|content| content.material.get("ca") == Some(&ca));
+            if let Some(content) = known {
+                content.signed = signer.signed();
                 continue;
             }
-            let mut wish = self.newest_again(entry)?;
+            let mut wish = self.again(version).map_err(|error| of(entry, error))?;
             prepare(&mut wish);
-            let newest = Version::of(entry).max_by_key(Version::at);
-            let metadata = newest.and_then(|version| version.metadata().map(str::to_owned));
-            let content = match signer {
-                None => self.content(&entry.head, &wish, Some(root), metadata).await?,
-                Some(at) => {
-                    let above = &tree.get(*at).ok_or_else(unmade)?.entry;
-                    let signer = Signer::made(above, made.get(&above.head.id).ok_or_else(unmade)?)?;
-                    self.content(&entry.head, &wish, Some(&signer), metadata).await?
-                }
-            };
-            made.insert(entry.head.id, content);
+            let metadata = version.metadata().map(str::to_owned);
+            let content = self.content(&entry.head, &wish, Some(signer), metadata).await;
+            made.insert(version.id(), content.map_err(|error| of(entry, error))?);
             tokio::task::yield_now().await;
         }
         Ok(())
     }
+
+    fn plan_branch(&self, actor: &Actor, branch: &Branch, made: &Made) -> Result<Planned<Credential>> {
+        let content = made.get(&branch.version.id()).ok_or_else(unmade)?.clone();
+        let body = &branch.entry.body;
+        self.records.plan(actor, &*branch.entry, |stamp| Ok(counting(body, content, stamp, Active::Own)))
+    }
+}
+
+fn newest_signed_by(entry: &Known, name: &str) -> Option<Version> {
+    let is_of = |version: &Version| {
+        let by = version.signed().and_then(|signed| signed.by.as_ref());
+        by.is_some_and(|path| path.as_str().eq_ignore_ascii_case(name))
+    };
+    Version::of(entry).filter(is_of).max_by_key(Version::at)
+}
+
+/// An authority of the tree, which comes before what it signs.
+fn signer_made(branch: Option<&Branch>, made: &Made) -> Result<Signer> {
+    let Branch { entry, version, .. } = branch.ok_or_else(unmade)?;
+    Signer::made(entry, made.get(&version.id()).ok_or_else(unmade)?)
+}
+
+fn names(tree: &[Branch]) -> Vec<String> {
+    let mut names: Vec<String> = tree.iter().map(|branch| branch.entry.head.name.clone()).collect();
+    names.sort_by_cached_key(|name| name.to_ascii_lowercase());
+    names
+}
+
+/// Of hundreds, the one that cannot be made anew is named: its caller may write it.
+fn of(entry: &Known, error: Error) -> Error {
+    let Error::Invalid(all) = error else { return error };
+    let named = |it: Violation| Violation { field: format!("{}: {}", entry.head.name, it.field), why: it.why };
+    Error::Invalid(all.into_iter().map(named).collect())
 }
 
 fn unmade() -> Error {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::app::body::expiry_key;
-use crate::app::by_path::{ByPath, Known, Version};
+use crate::app::by_path::{ByPath, Known, Version, version};
 use crate::app::ports::{AliasKind, Key, Names};
 use crate::domain::Result;
 use crate::domain::actor::Actor;
@@ -103,10 +103,12 @@ impl ByPath {
                 }
             }
         }
+        all.retain(|entry| may_read(granted.as_deref(), &entry.head.name));
+        let histories = self.records.histories(&all).await?;
         let mut found = Vec::with_capacity(all.len());
-        for entry in all.into_iter().filter(|entry| may_read(granted.as_deref(), &entry.head.name)) {
+        for (entry, revisions) in all.into_iter().zip(histories) {
             let signs = children.remove(&entry.head.name.to_ascii_lowercase()).unwrap_or_default();
-            let versions = self.all_versions(&entry, None).await?;
+            let versions: Vec<Version> = version::among(&entry, revisions).collect();
             found.push(Certificate { signed_by: self.signed_by(&versions), versions, signs, entry });
         }
         self.records.audit.list(actor, Class::Credential).await?;

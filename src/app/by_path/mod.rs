@@ -1,11 +1,13 @@
 //! Credentials by their paths and in their versions, as CredHub's callers know them: what a path stands for, who may do
-//! what with it, and reading it. Writing is `write`, certificates in rotation are `certificates`, lists are `find`.
+//! what with it, and reading it. Writing is `write`, certificates are `certificates` and `rotation`, lists are `find`.
 
 mod bulk;
 mod certificates;
 mod find;
+mod rotation;
 mod shown;
 mod signer;
+mod turn;
 mod usage;
 mod version;
 mod write;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use crate::app::access::Access;
 use crate::app::audit::Read;
+use crate::app::batch::TRIES;
 use crate::app::making::Making;
 use crate::app::ports::Key;
 use crate::app::records::Records;
@@ -24,12 +27,14 @@ use crate::domain::credential::{Credential, Kind};
 use crate::domain::name::{Path, Revision, Tenant, VersionId};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Head, Origin};
-use crate::domain::{Error, Result};
+use crate::domain::{Conflict, Error, Result};
 
-pub use certificates::{Order, Standing, Wanted};
+pub use certificates::Order;
 pub use find::{Certificate, Found};
+pub use rotation::Standing;
 pub use shown::{Facts, Held, Shown};
 pub use signer::Signer;
+pub use turn::Wanted;
 pub use usage::{Counted, Usage};
 pub use version::Version;
 pub use write::{Made, Mode, Setting, Slot};
@@ -101,9 +106,7 @@ impl ByPath {
             _ => newest.saturating_sub((limit as u64).saturating_sub(1)).max(1),
         };
         let revisions = self.records.revisions_from::<Credential>(entry, Revision(first)).await?;
-        let made = revisions.into_iter().rev().map(Arc::new).filter_map(|made| Version::made_by(&made));
-        let there = made.filter(|version| !version::is_removed(entry, version.id()));
-        Ok(there.map(|version| version.beside(entry)).take(limit).collect())
+        Ok(version::among(entry, revisions.into_iter().rev()).take(limit).collect())
     }
 
     async fn record(
@@ -122,8 +125,6 @@ impl ByPath {
         self.require_found(actor, action, name, found).await
     }
 
-    /// Asked by the name that is stored: who may see it has not more than one spelling of it. And asked all the same
-    /// where nothing is, so that nobody learns by the answer what there is.
     async fn require_found<E: Borrow<Entry<Credential>>>(
         &self,
         actor: &Actor,
@@ -131,28 +132,24 @@ impl ByPath {
         name: &str,
         found: Option<E>,
     ) -> Result<E> {
-        match found.filter(|entry| entry.borrow().head.origin != Origin::Own) {
-            Some(entry) => {
-                self.access.require(actor, action, &target(&entry.borrow().head)).await?;
-                Ok(entry)
-            }
-            None => {
-                self.require_absent(actor, action, name).await?;
-                Err(Error::not_found(format!("credential {name}")))
-            }
-        }
-    }
-
-    async fn require_absent(&self, actor: &Actor, action: Action, name: &str) -> Result<()> {
         let tenant = Path::parse(name).map_or_else(|_| Tenant::outside(), |path| path.tenant());
-        self.access.require(actor, action, &Target::new(Class::Credential, &tenant, name)).await
+        let missing = Target::new(Class::Credential, &tenant, name);
+        let found = self.access.require_found(actor, action, found, &missing).await?;
+        found.ok_or_else(|| Error::not_found(format!("credential {name}")))
     }
 
     /// Forgets it with all its versions. Nothing else is: what it has signed or is contained in stays as it is.
     pub async fn delete(&self, actor: &Actor, name: &str) -> Result<()> {
-        let entry = self.require(actor, Action::Delete, name).await?;
-        entry.head.require_writer(&Origin::Rest)?;
-        self.records.delete(actor, &entry).await
+        for _ in 0..TRIES {
+            let entry = self.require(actor, Action::Delete, name).await?;
+            entry.head.require_writer(&Origin::Rest)?;
+            match self.records.delete(actor, &entry).await {
+                // It is to go, whoever wrote it last; but what may be done to it is decided again.
+                Err(Error::Conflict(Conflict::Stale { .. })) => {}
+                done => return done,
+            }
+        }
+        Err(write::busy(name))
     }
 }
 

@@ -47,7 +47,7 @@ impl Signer {
         if entry.body.kind != Kind::Certificate {
             return Err(Unfit::OtherType.into());
         }
-        let missing = || Error::not_found(format!("the certificate authority {}", entry.head.name));
+        let missing = || Error::no_authority(&entry.head.name);
         let versions: Vec<Version> = Version::of(entry).collect();
         let active = versions.iter().find(|version| !version.is_transitional());
         let waiting = versions.iter().find(|version| version.is_transitional());
@@ -78,19 +78,37 @@ impl Signer {
     }
 }
 
+/// An authority's certificates, in PEM.
+pub(super) struct Pair {
+    pub(super) active: Option<SecretText>,
+    pub(super) waiting: Option<SecretText>,
+}
+
+impl Pair {
+    pub(super) fn of(authority: &Known) -> Self {
+        let pem = |version: &Version| version.material().get("certificate").cloned();
+        let waiting = Version::of(authority).find(Version::is_transitional);
+        Self { active: Version::active(authority).as_ref().and_then(pem), waiting: waiting.as_ref().and_then(pem) }
+    }
+
+    /// What is to be trusted beside the one that has signed.
+    pub(super) fn beside(&self, signing: Option<&SecretText>) -> Option<&SecretText> {
+        match (&self.active, &self.waiting) {
+            (Some(active), waiting) if signing == Some(active) => waiting.as_ref(),
+            (Some(active), Some(_)) => Some(active),
+            (None, Some(waiting)) => Some(waiting),
+            _ => None,
+        }
+    }
+}
+
 impl ByPath {
     /// The authority at this path, for a caller who may read it. One that is not there and one that may not be read give
     /// the same answer.
     pub async fn signer(&self, actor: &Actor, path: &Path) -> Result<Signer> {
-        let missing = || Error::not_found(format!("the certificate authority {path}"));
-        let entry = match self.require(actor, Action::Get, path.as_str()).await {
-            Err(Error::Forbidden { .. } | Error::NotFound { .. }) => return Err(missing()),
-            found => found?,
-        };
-        match self.require_signing(actor, &entry).await {
-            Err(Error::Forbidden { .. }) => Err(missing()),
-            asked => asked.and_then(|()| Signer::of(&entry, false)),
-        }
+        let entry = self.require(actor, Action::Get, path.as_str()).await.map_err(unseen(path.as_str()))?;
+        self.require_signing(actor, &entry).await.map_err(unseen(path.as_str()))?;
+        Signer::of(&entry, false)
     }
 
     /// Whoever reads a certificate with its key can sign with it anyway. The key of an authority that a resource manages is
@@ -112,9 +130,27 @@ impl ByPath {
     /// The same for one that has signed before, so that it is not asked whether the caller may read it.
     pub async fn signer_again(&self, path: &Path, may_wait: bool) -> Result<Signer> {
         let found = self.records.known::<Credential>(Key::Names(&[path.as_str()])).await?.pop();
-        let entry = found.filter(|entry| entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own);
-        let entry = entry.ok_or_else(|| Error::not_found(format!("the certificate authority {path}")))?;
+        let entry = found.filter(|entry| is_certificate(entry));
+        let entry = entry.ok_or_else(|| Error::no_authority(path.as_str()))?;
         Signer::of(&entry, may_wait)
+    }
+
+    /// Who signed something for this path, with what is trusted beside it now: while a key was made, or another was faster,
+    /// a version of the authority may have come or gone. What was brought may trust more than what is here.
+    pub(super) async fn signed_now(
+        &self,
+        path: &str,
+        signed: &Signed,
+        ca: Option<&SecretText>,
+        is_made: bool,
+    ) -> Result<Signed> {
+        let others = signed.by.as_ref().filter(|by| !by.as_str().eq_ignore_ascii_case(path));
+        let Some(by) = others else { return Ok(signed.clone()) };
+        let found = self.records.known::<Credential>(Key::Names(&[by.as_str()])).await?.pop();
+        let Some(authority) = found.filter(|entry| is_certificate(entry)) else { return Ok(signed.clone()) };
+        let trusted = Pair::of(&authority).beside(ca).map(|pem| pem.expose().to_owned());
+        let brought = signed.trusted.clone().filter(|_| !is_made);
+        Ok(Signed { trusted: trusted.or(brought), by: signed.by.clone() })
     }
 
     /// Whoever asks for what this authority could not sign is told so, though what is there may do.
@@ -124,5 +160,17 @@ impl ByPath {
             return Err(Unfit::NoAuthority.into());
         }
         material.get("private_key").map(|_| ()).ok_or_else(|| Unfit::NoPrivateKey.into())
+    }
+}
+
+fn is_certificate(entry: &Entry<Credential>) -> bool {
+    entry.body.kind == Kind::Certificate && entry.head.origin != Origin::Own
+}
+
+/// Nobody learns by the answer whether an authority is not there or not for the caller.
+pub(super) fn unseen(path: &str) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Forbidden { .. } | Error::NotFound { .. } => Error::no_authority(path),
+        error => error,
     }
 }

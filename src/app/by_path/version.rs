@@ -31,10 +31,13 @@ impl Version {
         let lineage = entry.body.lineage.as_deref();
         let is_active = lineage.is_none_or(|lineage| lineage.active != Active::None);
         let is_transitional = lineage.is_some_and(|lineage| lineage.transitional.is_some());
-        let part =
-            |part| Self { entry: entry.clone(), part, is_transitional: part == Part::Transitional, is_veiled: false };
         let parts = [(is_active, Part::Active), (is_transitional, Part::Transitional)];
-        parts.into_iter().filter(|(is, _)| *is).map(|(_, of)| part(of)).collect::<Vec<_>>().into_iter()
+        parts.into_iter().filter(|(is_there, _)| *is_there).map(|(_, part)| Self {
+            entry: entry.clone(),
+            part,
+            is_transitional: part == Part::Transitional,
+            is_veiled: false,
+        })
     }
 
     pub(super) fn active(entry: &Arc<Entry<Credential>>) -> Option<Self> {
@@ -126,6 +129,15 @@ impl Version {
     pub fn is_transitional(&self) -> bool {
         self.is_transitional
     }
+}
+
+/// Those that these revisions of a record have made, and that are there still.
+pub(super) fn among(
+    entry: &Entry<Credential>,
+    revisions: impl IntoIterator<Item = Entry<Credential>>,
+) -> impl Iterator<Item = Version> {
+    let made = revisions.into_iter().filter_map(|revision| Version::made_by(&Arc::new(revision)));
+    made.filter(|version| !is_removed(entry, version.id())).map(|version| version.beside(entry))
 }
 
 pub(super) fn is_removed(entry: &Entry<Credential>, id: VersionId) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::app::batch::TRIES;
 use crate::app::by_path::{ByPath, Signer, Version, target};
 use crate::app::credentials::require_resource_name;
 use crate::app::making;
@@ -15,14 +16,11 @@ use crate::domain::actor::Actor;
 use crate::domain::credential::Memo;
 use crate::domain::credential::lineage::{Active, Signed};
 use crate::domain::credential::{About, Credential, Generate, Kind, Lineage, Material, check_words};
-use crate::domain::name::Path;
+use crate::domain::name::{Path, RecordId};
 use crate::domain::permission::{Action, Target};
 use crate::domain::record::{Class, Entry, Origin};
 use crate::domain::secret::SecretText;
 use crate::domain::{Conflict, Error, Result};
-
-/// How often somebody else may have been faster.
-pub(super) const TRIES: usize = 32;
 
 /// A path at which the caller may write: made by [`ByPath::require_writable`] only.
 pub struct Slot {
@@ -163,7 +161,7 @@ impl ByPath {
             }
             slot = self.require_writable(actor, &slot.path).await?;
         }
-        Err(busy(&slot.path))
+        Err(busy(slot.path.as_str()))
     }
 
     /// What is there, if it will do.
@@ -195,7 +193,10 @@ impl ByPath {
                     let is_named = |path: &Path| path.as_str().eq_ignore_ascii_case(signer.path().as_str());
                     // An authority of a resource may come with those above it.
                     let alone = self.making.keymaker.alone(signer.certificate())?;
-                    Ok::<_, Error>(signed_by.is_some_and(is_named) && version.material().get("ca") == Some(&alone))
+                    // Of one that was set with a text for its authority nobody knows the authority's name.
+                    Ok::<_, Error>(
+                        signed_by.is_none_or(|path| is_named(path) && version.material().get("ca") == Some(&alone)),
+                    )
                 };
                 inspection.satisfies(request) && signer.map_or(Ok(true), is_signer)?
             }
@@ -239,22 +240,17 @@ impl ByPath {
             slot = self.require_writable(actor, &slot.path).await?;
             slot.require_kind(draft.setting.kind)?;
         }
-        Err(busy(&slot.path))
+        Err(busy(slot.path.as_str()))
     }
 
     async fn try_write(&self, actor: &Actor, slot: &Slot, draft: &Draft) -> Result<Version> {
-        let body = self.next(slot, draft);
-        check_words(&body.title, &body.about)?;
-        match slot.path.as_resource() {
-            // A resource may show it as a Secret, which takes all of it.
-            Some(_) => body.material.check(body.kind)?,
-            None => body.material.check_parts(body.kind)?,
-        }
+        let Setting { signed, material, .. } = &draft.setting;
+        let is_made = draft.generated.is_some();
+        let signed = self.signed_now(slot.path.as_str(), signed, material.get("ca"), is_made).await?;
+        let body = self.next(slot, draft, signed);
+        self.require_fitting(&slot.path, slot.current.as_ref().map(|entry| entry.head.id), &body).await?;
         let written = match &slot.current {
-            Some(entry) => {
-                self.mapping.require_no_conflict(&member(entry.head.id, &body)).await?;
-                self.records.revise(actor, entry, body).await?
-            }
+            Some(entry) => self.records.revise(actor, entry, body).await?,
             None => {
                 let name = slot.path.as_str().to_owned();
                 let (tenant, retain_for) = (slot.path.tenant(), SignedDuration::ZERO);
@@ -266,11 +262,25 @@ impl ByPath {
         Version::active(&written).ok_or_else(|| Error::internal("a version was written that is not active"))
     }
 
-    fn next(&self, slot: &Slot, Draft { setting, generated }: &Draft) -> Credential {
+    /// What stands at this path next, under this id if something stands there, is what its readers can take.
+    pub(super) async fn require_fitting(&self, path: &Path, id: Option<RecordId>, body: &Credential) -> Result<()> {
+        check_words(&body.title, &body.about)?;
+        match path.as_resource() {
+            // A resource may show it as a Secret, which takes all of it.
+            Some(_) => body.material.check(body.kind)?,
+            None => body.material.check_parts(body.kind)?,
+        }
+        match id {
+            Some(id) => self.mapping.require_no_conflict(&member(id, body)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn next(&self, slot: &Slot, Draft { setting, generated }: &Draft, signed: Signed) -> Credential {
         let live = slot.live().map(|entry| &entry.body);
         let about = live.map_or_else(About::default, |body| body.about.clone());
         let lineage = live.and_then(|body| body.lineage.as_deref()).cloned().unwrap_or_default();
-        let lineage = Lineage { signed: setting.signed.clone(), active: Active::Own, ..lineage };
+        let lineage = Lineage { signed, active: Active::Own, ..lineage };
         Credential {
             title: live.map_or_else(|| slot.path.as_str().to_owned(), |body| body.title.clone()),
             kind: setting.kind,
@@ -325,6 +335,6 @@ impl ByPath {
     }
 }
 
-pub(super) fn busy(path: &Path) -> Error {
-    Error::Conflict(Conflict::Stale { what: format!("credential {path}") })
+pub(super) fn busy(name: &str) -> Error {
+    Conflict::Stale { what: format!("credential {name}") }.into()
 }

@@ -185,18 +185,9 @@ impl Credentials {
         id: RecordId,
         found: Option<E>,
     ) -> Result<E> {
-        match found.filter(|entry| entry.borrow().head.origin != Origin::Own) {
-            Some(entry) => {
-                self.access.require(actor, action, &target(&entry.borrow().head)).await?;
-                Ok(entry)
-            }
-            // Asked all the same: who may not see credentials does not learn which ids exist.
-            None => {
-                let (tenant, name) = (Tenant::outside(), Path::confidant(id));
-                self.access.require(actor, action, &missing(&tenant, name.as_str())).await?;
-                Err(Error::not_found(format!("credential {}", id.hex())))
-            }
-        }
+        let (tenant, name) = (Tenant::outside(), Path::confidant(id));
+        let found = self.access.require_found(actor, action, found, &missing(&tenant, name.as_str())).await?;
+        found.ok_or_else(|| Error::not_found(format!("credential {}", id.hex())))
     }
 
     /// What the certificate of a credential says; `None` where it is none.

@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use crate::app::audit::{Event, Grant};
 use crate::app::body::Body;
 use crate::app::ports::{Alias, AliasKind};
 use crate::domain::Result;
@@ -36,6 +37,12 @@ impl Body for Permission {
 
     fn links(&self) -> Vec<RecordId> {
         vec![of_actor(&self.actor), of_path(self.path.as_str())]
+    }
+
+    /// By the path, under which people look for it; a permission's name as a record says nothing.
+    fn told<'a>(&'a self, event: Event<'a>) -> Event<'a> {
+        let grant = Grant { actor: &self.actor, operations: self.operations };
+        Event { name: self.path.as_str(), grant: Some(grant), ..event }
     }
 }
 

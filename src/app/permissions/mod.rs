@@ -3,28 +3,27 @@
 
 mod body;
 mod grantees;
-mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 pub use grantees::Grantees;
 
 use self::body::{alias, of_path};
-use self::write::Planned;
 use crate::app::access::Access;
 use crate::app::audit::Event;
-use crate::app::ports::{AliasKind, Key, Row};
-use crate::app::records::Records;
+use crate::app::batch::{Planned, TRIES};
+use crate::app::body::Body;
+use crate::app::ports::{AliasKind, Key, Mac};
+use crate::app::records::{NewRecord, Records};
 use crate::domain::actor::{Actor, Standing};
 use crate::domain::credential::Credential;
 use crate::domain::name::{RecordId, Tenant};
 use crate::domain::permission::{Action, Granted, Operations, Permission, Scope, Target};
 use crate::domain::record::{Class, Entry, Origin};
 use crate::domain::{Conflict, Error, Result};
-
-/// A permission that others write all the time is tried as often before the caller is told to come again.
-const TRIES: usize = 32;
 
 pub struct Permissions {
     pub(super) records: Arc<Records>,
@@ -64,9 +63,9 @@ impl Permissions {
     pub async fn create(&self, actor: &Actor, permission: Permission) -> Result<Entry<Permission>> {
         self.require(actor, Action::Create, permission.path.as_str()).await?;
         self.require_others(actor, Action::Create, &permission).await?;
-        let planned = self.records.new_permission(actor, permission);
-        self.records.write_permissions(actor, std::slice::from_ref(&planned)).await?;
-        written(planned)
+        let planned = self.plan_new(actor, permission);
+        self.records.write_together(actor, std::slice::from_ref(&planned)).await?;
+        Ok(planned.entry)
     }
 
     /// Says anew what it allows. `claimed`: the path and the actor that the caller takes it to be of.
@@ -85,12 +84,11 @@ impl Permissions {
             if claimed.is_some_and(|claimed| claimed != (path, grantee.as_str())) {
                 return Err(Error::invalid("path and actor", "are not those of the permission with this id"));
             }
-            let planned =
-                self.records.next_permission(actor, &current, Permission { operations, ..current.body.clone() });
-            match self.records.write_permissions(actor, std::slice::from_ref(&planned)).await {
+            let next = Permission { operations, ..current.body.clone() };
+            let planned = self.records.plan(actor, &current, |_| Ok(next))?;
+            match self.records.write_together(actor, std::slice::from_ref(&planned)).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
-                Ok(()) => return written(planned),
-                Err(error) => return Err(error),
+                done => return done.map(|()| planned.entry),
             }
         }
         Err(busy())
@@ -98,11 +96,11 @@ impl Permissions {
 
     pub async fn delete(&self, actor: &Actor, id: RecordId) -> Result<Entry<Permission>> {
         for _ in 0..TRIES {
-            let (row, current) = self.require_found(actor, Action::Delete, id).await?;
+            let (mark, current) = self.require_found(actor, Action::Delete, id).await?;
             self.require_others(actor, Action::Delete, &current.body).await?;
-            match self.forget(actor, row, &current).await {
+            match self.forget(actor, mark, current).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
-                done => return done.map(|()| current),
+                done => return done,
             }
         }
         Err(busy())
@@ -115,10 +113,10 @@ impl Permissions {
         let named = Permission { actor: grantee.to_owned(), path, operations: Operations::default() };
         self.require_others(actor, Action::Delete, &named).await?;
         for _ in 0..TRIES {
-            let (row, current) = self.stored(grantee, &named.path).await?.ok_or_else(absent)?;
-            match self.forget(actor, row, &current).await {
+            let (mark, current) = self.stored(grantee, &named.path).await?.ok_or_else(absent)?;
+            match self.forget(actor, mark, current).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
-                done => return done,
+                done => return done.map(|_| ()),
             }
         }
         Err(busy())
@@ -187,18 +185,18 @@ impl Permissions {
                 let is_it = |entry: &&Entry<Permission>| entry.body.actor == grantee && entry.body.path == *path;
                 let Some(known) = current.iter().find(is_it) else {
                     let body = Permission { actor: grantee.to_owned(), path: path.clone(), operations };
-                    planned.push(self.records.new_permission(actor, body));
+                    planned.push(self.plan_new(actor, body));
                     continue;
                 };
                 let operations = operations.and(known.body.operations);
                 if operations != known.body.operations {
                     let body = Permission { operations, ..known.body.clone() };
-                    planned.push(self.records.next_permission(actor, known, body));
+                    planned.push(self.records.plan(actor, known, |_| Ok(body))?);
                 }
             }
         }
         if !planned.is_empty() {
-            self.records.write_permissions(actor, &planned).await?;
+            self.records.write_together(actor, &planned).await?;
         }
         Ok(planned.len())
     }
@@ -209,41 +207,54 @@ impl Permissions {
         Ok(all)
     }
 
-    async fn stored(&self, grantee: &str, path: &Scope) -> Result<Option<(Row, Entry<Permission>)>> {
+    async fn stored(&self, grantee: &str, path: &Scope) -> Result<Option<(Mac, Entry<Permission>)>> {
         let found = self.open(Key::Alias(AliasKind::Grant, &alias(grantee, path))).await?;
         Ok(found.filter(|(_, entry)| entry.body.actor == grantee && entry.body.path == *path))
     }
 
-    /// With its row: a deletion is bound to the mark that was seen.
-    async fn open(&self, key: Key<'_>) -> Result<Option<(Row, Entry<Permission>)>> {
+    /// With its mark: a deletion is bound to the one that was seen.
+    async fn open(&self, key: Key<'_>) -> Result<Option<(Mac, Entry<Permission>)>> {
         for is_last in [false, true] {
             let Some(row) = self.records.rows(Class::Permission, key).await?.pop() else { return Ok(None) };
             match self.records.open(&row).await {
                 // Sealed anew meanwhile: read again with the keys of the moment.
                 Err(Error::KeyReplaced) if !is_last => {}
-                opened => return opened.map(|entry| Some((row, entry))),
+                opened => return opened.map(|entry| Some((row.mac, entry))),
             }
         }
         Ok(None)
     }
 
-    async fn forget(&self, actor: &Actor, row: Row, current: &Entry<Permission>) -> Result<()> {
-        let planned = Planned::Forget { row, permission: current.body.clone() };
-        self.records.write_permissions(actor, &[planned]).await
+    /// A permission's name as a record says nothing.
+    fn plan_new(&self, actor: &Actor, permission: Permission) -> Planned<Permission> {
+        let id = self.records.new_id();
+        let new = NewRecord {
+            tenant: Tenant::outside(),
+            name: format!("/permission/{}", id.hex()),
+            origin: Origin::Rest,
+            retain_for: SignedDuration::ZERO,
+        };
+        self.records.plan_new(actor, id, new, permission)
+    }
+
+    async fn forget(&self, actor: &Actor, mark: Mac, current: Entry<Permission>) -> Result<Entry<Permission>> {
+        let planned = self.records.plan_forgetting(current, mark);
+        self.records.write_together(actor, std::slice::from_ref(&planned)).await?;
+        Ok(planned.entry)
     }
 
     async fn recorded(&self, actor: &Actor, entry: Entry<Permission>) -> Result<Entry<Permission>> {
         let Entry { head, stamp, body } = &entry;
-        let note = self.records.permission_note(actor, Action::Get.verb(), head.id, stamp.number, body);
-        self.records.audit.journal.note(note).await?;
+        let event = Event::of(actor, Action::Get.verb(), self.records.now()).to(head, stamp.number);
+        self.records.audit.journal.note(body.told(event).note()).await?;
         Ok(entry)
     }
 
-    async fn require_found(&self, actor: &Actor, action: Action, id: RecordId) -> Result<(Row, Entry<Permission>)> {
+    async fn require_found(&self, actor: &Actor, action: Action, id: RecordId) -> Result<(Mac, Entry<Permission>)> {
         match self.open(Key::Ids(&[id])).await? {
-            Some((row, entry)) => {
+            Some((mark, entry)) => {
                 self.require(actor, action, entry.body.path.as_str()).await?;
-                Ok((row, entry))
+                Ok((mark, entry))
             }
             // Asked all the same: who may see no permission does not learn which ids exist.
             None => {
@@ -278,13 +289,6 @@ fn by_path(wanted: &[Permission]) -> BTreeMap<&Scope, BTreeMap<&str, Operations>
         *known = known.and(*operations);
     }
     all
-}
-
-fn written(planned: Planned) -> Result<Entry<Permission>> {
-    match planned {
-        Planned::Put { entry, .. } => Ok(entry),
-        Planned::Forget { .. } => Err(Error::internal("a permission that was written is forgotten")),
-    }
 }
 
 fn absent() -> Error {

@@ -72,6 +72,16 @@ pub enum AliasKind {
 
 impl AliasKind {
     pub const ALL: [Self; 4] = [Self::Title, Self::Fingerprint, Self::Expiry, Self::Grant];
+
+    /// In stores and in backups: never given to another.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Title => 1,
+            Self::Fingerprint => 2,
+            Self::Expiry => 3,
+            Self::Grant => 4,
+        }
+    }
 }
 
 /// How records are looked up.
@@ -184,6 +194,10 @@ pub trait Store: Send + Sync {
 
     /// Revisions of one record in their order, beginning with this number, at most `limit`.
     async fn revisions(&self, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>>;
+
+    /// The newest revisions of each of these records, at most `limit` of each: asked for once whatever their number. Records
+    /// come in the order of their ids, each once, and of each the newest first.
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>>;
 
     /// The revision with this id, whatever record it is of.
     async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>>;

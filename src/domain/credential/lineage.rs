@@ -31,10 +31,12 @@ impl Lineage {
         (kind == Kind::Certificate).then(|| Box::new(Self { signed: Signed { by, trusted: None }, ..Self::default() }))
     }
 
-    /// Everybody who signed a version that counts.
+    /// Everybody who signed a version that counts, each once.
     pub fn signers(&self) -> impl Iterator<Item = &Path> {
+        let own = self.signed.by.as_ref();
         let other = self.transitional.as_ref().and_then(|version| version.content.signed.by.as_ref());
-        self.signed.by.iter().chain(other)
+        let is_another = |other: &&Path| own.is_none_or(|own| !own.as_str().eq_ignore_ascii_case(other.as_str()));
+        own.into_iter().chain(other.filter(is_another))
     }
 }
 

@@ -6,7 +6,6 @@ mod judged;
 mod keys;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,14 +16,13 @@ use strongroom::adapters::system::{SystemClock, SystemEntropy};
 use strongroom::app::ports::Clock;
 use strongroom::domain::entropy::Entropy;
 use strongroom::domain::secret::SecretText;
-use strongroom::server::{ClientCertificates, Limits, Tls, serve};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use strongroom::server::{ClientCertificates, Tls};
 use warp::Filter;
 use warp::http::{HeaderMap, Method, StatusCode};
 use warp::path::FullPath;
 use warp::reply::Response;
+
+use crate::door::Door;
 
 pub use keys::{Key, encoded, message};
 
@@ -54,11 +52,10 @@ struct Inside {
 }
 
 pub struct Issuer {
-    address: SocketAddr,
+    door: Door,
     inside: Arc<Inside>,
     /// What it shows, and the root that signed it.
     tls: Option<(Arc<Tls>, String)>,
-    open: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl Issuer {
@@ -82,10 +79,10 @@ impl Issuer {
             faults: Mutex::default(),
             asked: Mutex::default(),
         });
-        let mut issuer = Self { address: ([127, 0, 0, 1], 0).into(), inside, tls, open: None };
+        let mut issuer = Self { door: Door::default(), inside, tls };
         issuer.up().await;
         let scheme = if issuer.tls.is_some() { "https" } else { "http" };
-        *issuer.inside.url.lock().expect("a URL") = format!("{scheme}://localhost:{}", issuer.address.port());
+        *issuer.inside.url.lock().expect("a URL") = format!("{scheme}://localhost:{}", issuer.door.port());
         issuer
     }
 
@@ -106,16 +103,11 @@ impl Issuer {
 
     /// From here on connections are refused.
     pub async fn down(&mut self) {
-        if let Some((end, served)) = self.open.take() {
-            end.cancel();
-            served.await.expect("it ends");
-        }
+        self.door.close().await;
     }
 
     /// Back on the same port.
     pub async fn up(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("its port");
-        self.address = listener.local_addr().expect("an address");
         let inside = self.inside.clone();
         let routes =
             warp::method().and(warp::path::full()).and(warp::header::headers_cloned()).and(warp::body::bytes());
@@ -123,10 +115,8 @@ impl Issuer {
             let inside = inside.clone();
             async move { inside.answer(&method, path.as_str(), &headers, &body).await }
         });
-        let end = CancellationToken::new();
         let tls = self.tls.as_ref().map(|(tls, _)| tls.clone());
-        let served = tokio::spawn(serve(listener, tls, routes.boxed(), Limits::default(), end.clone()));
-        self.open = Some((end, served));
+        self.door.open(tls, routes.boxed()).await;
     }
 
     pub fn fail(&self, path: &str, fault: Option<Fault>) {

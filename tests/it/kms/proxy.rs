@@ -1,18 +1,16 @@
 //! Stands before KMS: counts the calls and when they came, answers in its stead, or is not there at all.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use strongroom::domain::secret::SecretText;
-use strongroom::server::{ClientCertificates, Limits, Tls, serve};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use strongroom::server::{ClientCertificates, Tls};
 use warp::Filter;
 use warp::http::{HeaderMap, StatusCode};
 use warp::reply::Response;
+
+use crate::door::Door;
 
 /// What it does instead of passing a call on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +48,9 @@ struct Inside {
 }
 
 pub struct Proxy {
-    address: SocketAddr,
+    door: Door,
     inside: Arc<Inside>,
     tls: Option<Arc<Tls>>,
-    open: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 impl Proxy {
@@ -65,14 +62,14 @@ impl Proxy {
             fault: Mutex::new((Fault::None, 0)),
             calls: Mutex::default(),
         });
-        let mut proxy = Self { address: ([127, 0, 0, 1], 0).into(), inside, tls: None, open: None };
+        let mut proxy = Self { door: Door::default(), inside, tls: None };
         proxy.up().await;
         proxy
     }
 
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://localhost:{}", self.address.port())
+        format!("{scheme}://localhost:{}", self.door.port())
     }
 
     /// From here on over TLS; returns the certificate, PEM.
@@ -88,25 +85,18 @@ impl Proxy {
 
     /// From here on connections are refused.
     pub async fn down(&mut self) {
-        if let Some((end, served)) = self.open.take() {
-            end.cancel();
-            served.await.expect("it ends");
-        }
+        self.door.close().await;
     }
 
     /// Back on the same port.
     pub async fn up(&mut self) {
-        let listener = TcpListener::bind(self.address).await.expect("its port");
-        self.address = listener.local_addr().expect("an address");
         let inside = self.inside.clone();
         let routes = warp::any().and(warp::header::headers_cloned()).and(warp::body::bytes());
         let routes = routes.then(move |headers, body| {
             let inside = inside.clone();
             async move { inside.answer(headers, body).await }
         });
-        let end = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, self.tls.clone(), routes.boxed(), Limits::default(), end.clone()));
-        self.open = Some((end, served));
+        self.door.open(self.tls.clone(), routes.boxed()).await;
     }
 
     pub fn fail(&self, fault: Fault) {

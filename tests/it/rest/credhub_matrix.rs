@@ -6,10 +6,10 @@ use strongroom::api::credhub::Credhub;
 use strongroom::api::route::Dialect;
 use strongroom::domain::authority::{Issuer, Policy, Role};
 use strongroom::domain::client::State;
+use strongroom::domain::rules::Rules;
 
-use crate::rest::header_login;
-use crate::rest::house::{House, Setup, client, request};
-use crate::rest::kmsauth::KeyFile;
+use crate::rest::callers::Callers;
+use crate::rest::house::{House, request};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -166,19 +166,12 @@ fn expected(method: &Method, template: &str, who: Who, whose: Whose) -> Wanted {
 
 struct Cast {
     house: House,
-    service: String,
-    user: String,
-    page: String,
-    unknown: reqwest::Client,
+    callers: Callers,
 }
 
 impl Cast {
     async fn new() -> Self {
-        let (keys, dialects) = (KeyFile::new(), header_login::dialects());
-        let (service, user) = (keys.token("2/service/mail").await, keys.token("2/user/ann").await);
-        let kmsauth = Some(keys.kmsauth());
-        let mut house = House::set_up(Setup { kmsauth, dialects, ..Setup::default() }).await;
-        let page = header_login::page_token(&house);
+        let (mut house, callers) = Callers::open(Rules::default()).await;
         let password = house.app.clients.create("plain", false).await.unwrap();
         house.passwords.push(("plain", password));
         house.basic("shop/suspended", State::Suspended).await;
@@ -188,10 +181,7 @@ impl Cast {
             let request = request("root", Role::Authority { path_length: None }, Issuer::SelfSigned);
             house.authority_of(namespace, request, Policy::default()).await;
         }
-        // A server's certificate: made here, but for no client.
-        let (chain, key, _) = crate::rest::house::certificate(&house.app, "strongroom.example").await;
-        let unknown = client(&house.roots, Some(&(chain + key.expose())));
-        let cast = Self { house, service, user, page, unknown };
+        let cast = Self { house, callers };
         let every = ["read", "write", "delete", "read_acl", "write_acl"];
         for (name, path, operations) in [
             ("all", "/*", &every[..]),
@@ -213,7 +203,7 @@ impl Cast {
     }
 
     fn request(&self, who: Who, method: &Method, path: &str) -> RequestBuilder {
-        let client = if who == Who::UnknownCertificate { &self.unknown } else { &self.house.client };
+        let client = if who == Who::UnknownCertificate { &self.callers.unknown } else { &self.house.client };
         let request = client.request(method.clone(), self.house.url(path));
         let basic = |name: &str| request.try_clone().unwrap().basic_auth(name, Some(self.house.password(name)));
         match who {
@@ -227,9 +217,9 @@ impl Cast {
             Who::TokenWithout => request.bearer_auth("none"),
             Who::TokenThatSees => request.bearer_auth("sees"),
             Who::TokenThatWrites => request.bearer_auth("writes"),
-            Who::ServicePrincipal => request.basic_auth("2/service/mail", Some(&self.service)),
-            Who::UserPrincipal => request.basic_auth("2/user/ann", Some(&self.user)),
-            Who::HeaderUser => header_login::ann(request).header("x-xsrf-token", &self.page),
+            Who::ServicePrincipal => self.callers.service(request),
+            Who::UserPrincipal => self.callers.user(request),
+            Who::HeaderUser => self.callers.page(request),
             Who::GranteeOfAll => request.bearer_auth("uaa-client:all"),
             Who::GranteeOfShop => request.bearer_auth("uaa-client:shop"),
             Who::GranteeThatSees => request.bearer_auth("uaa-client:sees"),

@@ -228,8 +228,12 @@ impl House {
 
     /// A credential that a resource manages.
     pub async fn managed(&self, namespace: &str, name: &str, fields: &[(&str, &str)]) -> String {
+        self.managed_as(namespace, name, Kind::Pairs, fields).await
+    }
+
+    pub async fn managed_as(&self, namespace: &str, name: &str, kind: Kind, fields: &[(&str, &str)]) -> String {
         let material = Material::texts(fields.iter().map(|(name, value)| (*name, (*value).into())));
-        let wish = Wish { kind: Kind::Pairs, about: About::default(), source: Source::Import(material) };
+        let wish = Wish { kind, about: About::default(), source: Source::Import(material) };
         let owner = owner("Credential", namespace, name);
         self.app.credentials.converge(&owner, wish, None, KEEP).await.unwrap().head.id.hex()
     }

@@ -9,11 +9,11 @@ use strongroom::domain::client::State;
 use strongroom::domain::rules::Rules;
 
 use crate::rest::blind::blind;
+use crate::rest::callers::Callers;
 use crate::rest::certificates::CSR;
 use crate::rest::header_login;
-use crate::rest::house::{House, Setup, client, request};
+use crate::rest::house::{House, client, request};
 use crate::rest::jwks;
-use crate::rest::kmsauth::KeyFile;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -173,13 +173,9 @@ fn is_session(template: &str) -> bool {
 
 struct Cast {
     house: House,
-    /// Tokens of the principals, and of the page.
-    service: String,
-    user: String,
-    page: String,
+    callers: Callers,
     listed: Client,
     suspended: Client,
-    unknown: Client,
     credentials: [String; 4],
     blind: String,
 }
@@ -187,11 +183,7 @@ struct Cast {
 impl Cast {
     async fn new() -> Self {
         let rules = Rules { tokens: jwks::one(), ..Rules::default() };
-        let (keys, dialects) = (KeyFile::new(), header_login::dialects());
-        let (service, user) = (keys.token("2/service/mail").await, keys.token("2/user/ann").await);
-        let kmsauth = Some(keys.kmsauth());
-        let mut house = House::set_up(Setup { kmsauth, rules, dialects, ..Setup::default() }).await;
-        let page = header_login::page_token(&house);
+        let (mut house, callers) = Callers::open(rules).await;
         for name in ["plain", "mail"] {
             let password = house.app.clients.create(name, false).await.unwrap();
             house.passwords.push((name, password));
@@ -210,9 +202,6 @@ impl Cast {
         let by = |pem: String| client(&house.roots, Some(&pem));
         let listed = by(house.x509("gate", State::Active).await);
         let suspended = by(house.x509("closed", State::Suspended).await);
-        // A server's certificate: made here, but for no client.
-        let (chain, key, _) = crate::rest::house::certificate(&house.app, "strongroom.example").await;
-        let unknown = by(chain + key.expose());
         let shop = house.managed("shop", "db", &[("db", "shop-value")]).await;
         let bank = house.managed("bank", "db", &[("db", "bank-value")]).await;
         house.service("shop", "till", &["db"], &["till", "gate", "closed", "suspended", "revoked"]).await;
@@ -224,14 +213,14 @@ impl Cast {
         assert_eq!(status, 200);
         let blind = blind["id"].as_str().unwrap().to_owned();
         let credentials = [shop, bank, rest, "0".repeat(31) + "1"];
-        Self { house, service, user, page, listed, suspended, unknown, credentials, blind }
+        Self { house, callers, listed, suspended, credentials, blind }
     }
 
     fn request(&self, who: Who, method: &Method, path: &str) -> reqwest::RequestBuilder {
         let client = match who {
             Who::ListedByCertificate => &self.listed,
             Who::SuspendedCertificate => &self.suspended,
-            Who::UnknownCertificate => &self.unknown,
+            Who::UnknownCertificate => &self.callers.unknown,
             _ => &self.house.client,
         };
         let request = client.request(method.clone(), self.house.url(path));
@@ -250,9 +239,9 @@ impl Cast {
             Who::TokenWithRights => request.bearer_auth("all"),
             Who::TokenWithout => request.bearer_auth("none"),
             Who::TokenThatSees => request.bearer_auth("sees"),
-            Who::ServicePrincipal => request.basic_auth("2/service/mail", Some(&self.service)),
-            Who::UserPrincipal => request.basic_auth("2/user/ann", Some(&self.user)),
-            Who::HeaderUser => header_login::ann(request).header("x-xsrf-token", &self.page),
+            Who::ServicePrincipal => self.callers.service(request),
+            Who::UserPrincipal => self.callers.user(request),
+            Who::HeaderUser => self.callers.page(request),
             Who::ForgedPage => header_login::ann(request),
         }
     }

@@ -4,6 +4,7 @@ mod about;
 mod acl;
 mod bad_input;
 mod blind;
+mod callers;
 mod certificates;
 mod credhub;
 mod credhub_matrix;

@@ -138,6 +138,31 @@ pub(super) async fn revisions_of_a_record_come_in_their_order(store: Arc<dyn Ada
     assert_eq!(store.revisions(id(9), Revision(1), 9).await.unwrap(), []);
 }
 
+pub(super) async fn the_newest_revisions_of_many_records_come_at_once(store: Arc<dyn Adapter>) {
+    store.begin().await;
+    for (record, name, revisions) in [(1, "/a", 3), (2, "/b", 1), (3, "/c", 5)] {
+        for expected in 0..revisions {
+            store.append(revision(Class::Credential, record, name, expected)).await.unwrap();
+        }
+    }
+    store.append(revision(Class::Service, 4, "/a", 0)).await.unwrap();
+    let of = async |ids: &[u8], limit: usize| {
+        let ids: Vec<RecordId> = ids.iter().copied().map(id).collect();
+        store.newest_of(&ids, limit).await.unwrap()
+    };
+    let all = of(&[3, 9, 1, 3, 2], 99).await;
+    let whole = [(1, 3), (1, 2), (1, 1), (2, 1), (3, 5), (3, 4), (3, 3), (3, 2), (3, 1)];
+    assert_eq!(numbers(&all), whole.map(|(record, number)| (id(record), number)));
+    assert_eq!((&all[0].sealed, &all[0].stamp), (&sealed("/a 2"), &revision(Class::Credential, 1, "/a", 2).row.stamp));
+    let two = [(1, 3), (1, 2), (2, 1), (3, 5), (3, 4)].map(|(record, number)| (id(record), number));
+    assert_eq!(numbers(&of(&[1, 2, 3], 2).await), two);
+    assert_eq!(numbers(&of(&[1, 2, 3], 3).await)[..4], [(id(1), 3), (id(1), 2), (id(1), 1), (id(2), 1)]);
+    assert_eq!(numbers(&of(&[4, 2], usize::MAX).await), [(id(2), 1), (id(4), 1)]);
+    for (ids, limit) in [(&[][..], 9), (&[9], 9), (&[1], 0)] {
+        assert_eq!(of(ids, limit).await, []);
+    }
+}
+
 pub(super) async fn revisions_of_a_class_come_by_age(store: Arc<dyn Adapter>) {
     store.begin().await;
     // The time of a revision is its number here, so those of one number are of one moment.

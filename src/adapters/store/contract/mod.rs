@@ -105,6 +105,7 @@ contract![
     a_revision_is_found_by_its_own_id,
     revisions_are_counted_by_what_they_are_sealed_under,
     revisions_of_a_record_come_in_their_order,
+    the_newest_revisions_of_many_records_come_at_once,
     revisions_of_a_class_come_by_age,
     of_concurrent_appends_exactly_the_acknowledged_are_there,
     of_two_first_starts_one_wins,

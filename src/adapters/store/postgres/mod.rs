@@ -108,6 +108,10 @@ impl Store for PostgresStore {
         reader::revisions(&self.pool, id, from, limit).await
     }
 
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+        reader::newest_of(&self.pool, ids, limit).await
+    }
+
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
         reader::newest(&self.pool, class, which, after, limit).await
     }

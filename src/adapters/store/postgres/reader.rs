@@ -34,6 +34,12 @@ const VERSION: &str = "
 const REVISIONS: &str = "
     SELECT record, number, version_id, at, actor, epoch, sealed FROM strongroom.revisions
      WHERE record = $1 AND number >= $2 ORDER BY number LIMIT $3";
+const NEWEST_OF: &str = "
+    SELECT v.record, v.number, v.version_id, v.at, v.actor, v.epoch, v.sealed
+      FROM (SELECT DISTINCT unnest($1::uuid[]) AS record) wanted
+     CROSS JOIN LATERAL (
+        SELECT * FROM strongroom.revisions r WHERE r.record = wanted.record ORDER BY r.number DESC LIMIT $2) v
+     ORDER BY v.record, v.number DESC";
 // What is sealed is read for the page alone, not for all that are sorted.
 const NEWEST: &str = "
     SELECT v.record, v.number, v.version_id, v.at, v.actor, v.epoch, v.sealed FROM (
@@ -94,6 +100,12 @@ pub(super) async fn version(pool: &Pool, id: VersionId) -> Result<Option<Revisio
 pub(super) async fn revisions(pool: &Pool, id: RecordId, from: Revision, limit: usize) -> Result<Vec<RevisionRow>> {
     let from = i64::try_from(from.0).unwrap_or(i64::MAX);
     let rows = pool.read(|| query(REVISIONS).bind(row::uuid(id)).bind(from).bind(at_most(limit))).await?;
+    rows.iter().map(row::revision).collect()
+}
+
+pub(super) async fn newest_of(pool: &Pool, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(row::uuid).collect();
+    let rows = pool.read(|| query(NEWEST_OF).bind(&ids).bind(at_most(limit))).await?;
     rows.iter().map(row::revision).collect()
 }
 

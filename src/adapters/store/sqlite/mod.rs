@@ -90,6 +90,10 @@ impl Store for SqliteStore {
         self.readers.revisions(id, from, limit)
     }
 
+    async fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+        self.readers.newest_of(ids, limit)
+    }
+
     async fn newest(&self, class: Class, which: Which, after: Option<Age>, limit: usize) -> Result<Vec<RevisionRow>> {
         self.readers.newest(class, which, after, limit)
     }

@@ -1,6 +1,7 @@
 //! Reads on connections that cannot write. They run on the caller's thread (a few microseconds each, so a
 //! hand-off would cost more) and never wait for a write.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -42,6 +43,9 @@ const VERSION: &str = "
 const REVISIONS: &str = "
     SELECT record, number, version_id, at, actor, epoch, sealed FROM revisions
     WHERE record = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+const NEWEST_OF: &str = "
+    SELECT record, number, version_id, at, actor, epoch, sealed FROM revisions
+    WHERE record = ?1 ORDER BY number DESC LIMIT ?2";
 // What is sealed is read for the page alone, not for all that are sorted.
 const NEWEST: &str = "
     SELECT v.record, v.number, v.version_id, v.at, v.actor, v.epoch, v.sealed FROM (
@@ -57,7 +61,8 @@ const SEALED_UNDER: &str = "
 const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: [&str; 8] = [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_ALIASES, BY_LINK, VERSION];
+pub(super) const LOOK_UPS: [&str; 9] =
+    [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_ALIASES, BY_LINK, VERSION, NEWEST_OF];
 #[cfg(test)]
 pub(super) const LISTS: [&str; 2] = [LIST, DUE];
 
@@ -116,6 +121,15 @@ impl Readers {
                 REVISIONS,
                 params![id.bytes(), i64::try_from(from.0).unwrap_or(i64::MAX), at_most(limit)],
             )
+        })
+    }
+
+    pub(super) fn newest_of(&self, ids: &[RecordId], limit: usize) -> Result<Vec<RevisionRow>> {
+        let ids: BTreeSet<&RecordId> = ids.iter().collect();
+        self.on_connection(|connection| {
+            // Nothing is on its way to an embedded store, and one statement for all would sort what is sealed.
+            let of = |id: &RecordId| select_revisions(connection, NEWEST_OF, params![id.bytes(), at_most(limit)]);
+            Ok(ids.into_iter().map(of).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
         })
     }
 

@@ -1,7 +1,6 @@
 //! The fields of a body. Each is JSON text until somebody wants it, so that what is kept as JSON is kept letter by letter;
 //! fields that nobody knows are refused, with the status that the operation has for that.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -15,7 +14,7 @@ use crate::domain::secret::SecretText;
 
 /// What a JSON object has, in its order; of two with one name the last counts.
 pub struct Fields<'a> {
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    members: Vec<(String, &'a RawValue)>,
     /// For fields that are not known.
     refusal: StatusCode,
 }
@@ -55,11 +54,11 @@ impl<'a> Fields<'a> {
     }
 
     pub fn members(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
-        self.members.iter().map(|(name, raw)| (name.as_ref(), *raw))
+        self.members.iter().map(|(name, raw)| (name.as_str(), *raw))
     }
 
     pub fn only(&self, known: &[&str]) -> Result<(), Failure> {
-        match self.members.iter().find(|(name, _)| !known.contains(&name.as_ref())) {
+        match self.members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, _)) => {
                 let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
                 Err(Failure::Told(self.refusal, format!("{name} is not a parameter of this request; leave it out")))
@@ -69,7 +68,7 @@ impl<'a> Fields<'a> {
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.iter().map(|(name, _)| name.as_ref())
+        self.members.iter().map(|(name, _)| name.as_str())
     }
 
     /// As it stands in the body; `None` where it is absent or null.
@@ -201,7 +200,7 @@ pub fn compact(json: &str) -> SecretText {
     SecretText::new(kept)
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -221,7 +220,7 @@ impl<'de> Visitor<'de> for AnyMembers {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Members<'de>, A::Error> {
         let mut members = Vec::new();
         while let Some(name) = entries.next_key::<String>()? {
-            members.push((Cow::Owned(name), entries.next_value()?));
+            members.push((name, entries.next_value()?));
         }
         Ok(Members(members))
     }

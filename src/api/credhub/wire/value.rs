@@ -121,7 +121,7 @@ pub fn certificate(value: &Fields<'_>) -> Result<Certificate, Failure> {
 }
 
 /// An object of scalars, in place of Confidant's pairs.
-fn pairs(body: &Fields<'_>) -> Result<Material, Failure> {
+pub fn pairs(body: &Fields<'_>) -> Result<Material, Failure> {
     let wrong = || Failure::bad("value must be an object of strings, numbers, true, false or null: pairs stand here");
     let value = body.inside("value")?.ok_or_else(wrong)?;
     let field = |name: &str| {

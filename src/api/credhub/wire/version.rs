@@ -90,9 +90,14 @@ fn pairs(material: &Material) -> Json {
     Json::object(material.fields().iter().map(|field| (field.name.clone(), scalar(field.form, &field.value))))
 }
 
-/// The same as text.
-pub fn pairs_text(material: &Material) -> SecretText {
-    SecretText::from(String::from_utf8_lossy(&pairs(material).bytes()).as_ref())
+/// What is a json to CredHub, as JSON text; `None`: it is none.
+pub fn json_text(version: &Version) -> Option<SecretText> {
+    let value = match version.kind() {
+        Kind::Json => json(version.material()),
+        Kind::Pairs => pairs(version.material()),
+        _ => return None,
+    };
+    Some(SecretText::from(String::from_utf8_lossy(&value.bytes()).as_ref()))
 }
 
 /// The signer's first: whoever takes one takes that one.

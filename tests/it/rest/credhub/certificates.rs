@@ -14,17 +14,17 @@ async fn leaf(house: &House, name: &str, ca: &str) -> Value {
     generate(house, name, "certificate", json!({"common_name": name, "ca": ca})).await
 }
 
-async fn listed(house: &House, name: &str) -> Value {
+pub async fn listed(house: &House, name: &str) -> Value {
     let (status, found) = house.get(&format!("/api/v1/certificates/?name={name}")).await;
     assert_eq!(status, 200, "{found}");
     found["certificates"][0].clone()
 }
 
-async fn id(house: &House, name: &str) -> String {
+pub async fn id(house: &House, name: &str) -> String {
     text(&listed(house, name).await["id"]).to_owned()
 }
 
-fn pems(text: &Value) -> Vec<String> {
+pub fn pems(text: &Value) -> Vec<String> {
     let text = text.as_str().unwrap_or_default();
     let parts = text.split_inclusive("-----END CERTIFICATE-----");
     parts.map(|pem| pem.trim().to_owned()).filter(|pem| !pem.is_empty()).collect()

@@ -1,16 +1,24 @@
 //! CredHub's API as its callers meet it: the real server over TLS on a free port, on the real use cases.
 
+mod answers;
 mod bad_bodies;
 mod bad_certificates;
 mod bad_input;
+mod bulk;
 mod certificates;
+mod converge;
 mod data;
+mod deletion;
 mod doors;
 mod example;
 mod generated;
 mod generation;
+mod installed;
+mod interpolation;
 mod limits;
 mod read_only;
+mod rotation;
+mod signing;
 mod stock;
 
 use reqwest::Method;
@@ -54,4 +62,11 @@ fn column<'a>(list: &'a Value, field: &str) -> Vec<&'a Value> {
 
 fn members(object: &Value) -> Vec<&str> {
     object.as_object().unwrap_or_else(|| panic!("no object: {object}")).keys().map(String::as_str).collect()
+}
+
+/// A certificate that is made elsewhere, valid up to the first day of this year.
+fn ended_in(year: i32) -> rcgen::CertificateParams {
+    let mut params = rcgen::CertificateParams::default();
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2000, 1, 1), rcgen::date_time_ymd(year, 1, 1));
+    params
 }
