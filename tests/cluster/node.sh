@@ -33,7 +33,6 @@ up_node() {
   build node; down
   [ ! -e "/run/netns/$NETNS" ] || die "there is a node already, of another CLUSTER_HOME: they would share cgroups. Its own \`cluster down\` ends it"
   mkdir -p "$STATE/cni"; touch "$STATE/in-netns"
-  [ -n "$(kubepods)" ] || touch "$STATE/own-cgroups"
   local enter=(nsenter --net=/run/netns/$NETNS)      # not 'ip netns exec': that hides /sys/fs/cgroup
   node_network "${enter[@]}"
   ETCD=2379 PEER=2380 PORT=6443 BIND=0.0.0.0 ADVERTISE=$NODE_IP RECONCILER=lease CONTROLLERS='*'
@@ -128,6 +127,7 @@ node_down() {
   if [ -S "$STATE/containerd.sock" ]; then
     for target in $(ctr -a "$STATE/containerd.sock" -n k8s.io containers ls -q 2>/dev/null || true); do
       ctr -a "$STATE/containerd.sock" -n k8s.io tasks delete -f "$target" >/dev/null 2>&1 || true
+      rm -f /var/lib/cni/results/*-"$target"-*
     done
     stop 10 containerd
   fi
@@ -135,7 +135,5 @@ node_down() {
   ip netns del $NETNS 2>/dev/null || true
   # What the network plugins and the kubelet keep outside of our folder.
   rm -f /var/lib/cni/results/$NETNS-*
-  [ ! -f "$STATE/own-cgroups" ] || kubepods | sort -r | while read -r target; do rmdir "$target" 2>/dev/null || true; done
+  find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null || true      # those that are empty
 }
-
-kubepods() { find /sys/fs/cgroup -type d -path '*/kubepods*' 2>/dev/null || true; }

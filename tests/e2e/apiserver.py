@@ -3,7 +3,6 @@ import http.client
 import json
 import ssl
 import threading
-import time
 
 from place import NotSeen
 
@@ -59,7 +58,3 @@ def together(work, parts, threads=8):
     if failures:
         raise failures[0]
     return results
-
-
-def now():
-    return time.monotonic()

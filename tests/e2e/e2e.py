@@ -130,7 +130,8 @@ def main():
     arguments.add_argument("--begin-with", metavar="STEP", help="the number that a step's name begins with: for whoever works on the test")
     chosen = arguments.parse_args()
     first = next((at for at, (name, _) in enumerate(STEPS) if name.startswith(chosen.begin_with or "")), 0)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Ctrl-C too: who is started in the background has it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     begun, node, database, failed = time.monotonic(), Node(), Database(), True
     try:

@@ -1,5 +1,4 @@
 """Where the run takes place: the node, started and taken down, its API server, and commands as a user of it types them."""
-import contextlib
 import ctypes
 import json
 import os
@@ -131,11 +130,3 @@ def enter(namespace):
 def check(condition, sentence):
     if not condition:
         raise NotSeen(sentence)
-
-
-@contextlib.contextmanager
-def stopwatch():
-    import time
-    begun, taken = time.monotonic(), []
-    yield lambda: taken[0] if taken else time.monotonic() - begun
-    taken.append(time.monotonic() - begun)

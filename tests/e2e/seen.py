@@ -3,7 +3,7 @@ import base64
 import hashlib
 import json
 
-from place import NotSeen, check, until
+from place import check, until
 
 KINDS = ("credentials", "services", "certificateauthorities", "clientcredentials")
 
@@ -69,8 +69,3 @@ def received(node, namespace, app, seconds=20):
 def restarts(node, namespace, app):
     """How often the Deployment's pods were rolled out."""
     return int(node.get("deployment", app, "-n", namespace)["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
-
-
-def condition(sentence, truth):
-    if not truth:
-        raise NotSeen(sentence)

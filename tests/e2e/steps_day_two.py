@@ -1,4 +1,5 @@
 """Steps 3 and 4: a value changes, who opted in is started again once, and a caller outside reads."""
+import json
 import time
 
 from caller import pairs
@@ -60,7 +61,6 @@ def rotated(run):
 def outside(run):
     node, guides = run.node, run.guides
     guides.run("access-from-outside", "identity", "read")
-    import json
     answer = json.loads((node.work / "orders.json").read_text())
     check(pairs(answer) == shown(node, "orders", "web"), "the values over REST are those of the Secret")
     key = node.work / "partner.key"

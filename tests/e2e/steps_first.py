@@ -1,4 +1,6 @@
 """Steps 1 and 2: installed with default values, and pods that receive what they asked for."""
+import json
+
 from place import ROOT, SYSTEM, check, seen, until
 from seen import all_ready, received, shown
 
@@ -50,7 +52,6 @@ def received_by_the_sample(node):
     pod = node.find("pod", "till", "-n", "shop")
     if not pod or pod["status"]["phase"] != "Running":
         return None
-    import json
     lines = node.ask("kubectl", "-n", "shop", "logs", "till").stdout.strip().splitlines()
     return (json.loads(lines[-1]), pod) if lines else None
 

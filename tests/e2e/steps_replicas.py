@@ -1,4 +1,5 @@
 """Step 6: two replicas on PostgreSQL. The leader is killed, and an upgrade goes on under load."""
+import base64
 import os
 import signal
 import time
@@ -65,7 +66,6 @@ def upgraded(run):
     node.apply(client)
     node.kubectl("-n", "web", "patch", "credsvc/orders", "--type=merge", "--patch", '{"spec": {"clients": [{"name": "load"}]}}')
     all_ready(node, "web", 30)
-    import base64
     password = base64.b64decode(node.get("secret", "load", "-n", "web")["data"]["password"]).decode()
     address = run.caller.address()
     with Load(address, f"web/load:{password}", "/v1/services/web.orders", node.work / "ca.crt") as load:
