@@ -104,6 +104,8 @@ clusterDomain: cluster.local
 clusterDNS: [10.0.0.10]
 resolvConf: ""
 evictionHard: {memory.available: "50Mi", nodefs.available: "1%", imagefs.available: "1%"}
+imageGCHighThresholdPercent: 100      # on a disk that is rather full it would delete images, and there is no registry to get them from
+imageGCLowThresholdPercent: 99
 syncFrequency: 5s
 configMapAndSecretChangeDetectionStrategy: Watch
 CONF
