@@ -10,7 +10,7 @@ MANIFESTS := CLUSTER_HOME=$(CURDIR)/target/cluster/manifests
 IMAGE ?= registry.example/strongroom:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 STATIC := $(shell uname -m | sed s/arm64/aarch64/)-unknown-linux-gnu
 
-.PHONY: help run demo measure torture bench profile test lint units manifests fmt generate check-generated image clean tools
+.PHONY: help run demo e2e measure torture bench profile test lint units manifests fmt generate check-generated image clean tools
 
 help: ## this text
 	@echo 'make TARGET, where TARGET is'
@@ -43,6 +43,13 @@ units: tools
 	@tests/peers/postgres/find > /dev/null
 	cargo test --locked --features failpoints --lib --bins
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --features failpoints --test it
+
+e2e: tools ## a whole node with pods (Linux, root): helm, guides, day two, two replicas, uninstall; each step is checked
+	@$(CLUSTER) can-node
+	$(CLUSTER) build node
+	$(CLUSTER) build helm
+	$(if $(STRONGROOM_BINARY),,$(MAKE) image)
+	@python3 tests/e2e/e2e.py
 
 torture: tools ## the crash laboratory in full, hours long: kills, losses of power, failing and full disks, changed bytes, databases
 	@echo '== 1,000 SIGKILLs, power lost at every write, 200 failed syncs, 2,000 full disks, 100,000 changed bytes,'

@@ -66,7 +66,7 @@ pub enum Command {
     },
     /// Put a backup into an empty store, with the root key that it was made under
     Restore {
-        /// What `strongroom backup` wrote
+        /// What `strongroom backup` wrote; - is standard input
         file: PathBuf,
         #[command(flatten)]
         given: Given,

@@ -9,6 +9,7 @@ mod installed;
 pub mod label;
 pub mod leader;
 pub mod projection;
+mod restart;
 pub mod rights;
 mod shown;
 pub mod translate;
@@ -36,6 +37,7 @@ use crate::k8s::leader::Term;
 use crate::k8s::projection::apply::Applier;
 use crate::k8s::projection::held::Projections;
 use crate::k8s::projection::watch::Watch;
+use crate::k8s::restart::Restarter;
 use crate::k8s::shown::{Shelves, Shown};
 
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
@@ -90,13 +92,15 @@ impl Operator {
         }
         let elsewhere = look_elsewhere(&app, &term).await;
         let reporter = Reporter { controller: label::STRONGROOM.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        let restarter = Restarter::new(client.clone(), projections.clone(), recorder.clone());
         let desk = Arc::new(Desk {
             app: app.clone(),
             client: client.clone(),
-            applier: Applier::new(app.clone(), client.clone(), projections),
+            applier: Applier::new(app.clone(), client, projections),
             census: Arc::new(Census::default()),
             triggers,
-            recorder: Recorder::new(client, reporter),
+            recorder,
             retain_for: options.retain_for,
             term,
         });
@@ -104,6 +108,7 @@ impl Operator {
         tasks.spawn(show(self.shown, shelves.known(), shutdown.clone()));
         tasks.spawn(changes::follow(desk.clone(), elsewhere));
         lanes.run(&mut tasks, &desk, shelves);
+        tasks.spawn(restarter.run(shutdown.clone()));
         tasks.spawn(purge(app, shutdown.clone()));
         ready();
         until_end(tasks, &shutdown).await

@@ -25,20 +25,25 @@ const fn named(resource: &'static str) -> Right {
     Right { group: "admissionregistration.k8s.io", resource, subresource: None, verbs, named: true }
 }
 
-const READ: &[&str] = &["get", "list", "watch"];
+const WATCH: &[&str] = &["list", "watch"];
 const PROJECT: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
+const RESTART: &[&str] = &["list", "watch", "patch"];
+
 pub const RIGHTS: &[Right] = &[
-    right(super::crd::GROUP, "credentials", READ),
-    right(super::crd::GROUP, "services", READ),
-    right(super::crd::GROUP, "certificateauthorities", READ),
-    right(super::crd::GROUP, "clientcredentials", READ),
+    right(super::crd::GROUP, "credentials", WATCH),
+    right(super::crd::GROUP, "services", WATCH),
+    right(super::crd::GROUP, "certificateauthorities", WATCH),
+    right(super::crd::GROUP, "clientcredentials", WATCH),
     status("credentials"),
     status("services"),
     status("certificateauthorities"),
     status("clientcredentials"),
     right("", "secrets", PROJECT),
     right("", "configmaps", PROJECT),
+    right("apps", "deployments", RESTART),
+    right("apps", "statefulsets", RESTART),
+    right("apps", "daemonsets", RESTART),
     right("events.k8s.io", "events", &["create", "patch"]),
     right("authentication.k8s.io", "tokenreviews", &["create"]),
     right("authorization.k8s.io", "subjectaccessreviews", &["create"]),

@@ -178,7 +178,10 @@ pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
         if database::exists(settings).await? {
             database::require_vacant(settings).await?;
         }
-        let mut file = File::open(path).with_context(|| path.display().to_string())?;
+        let mut file = match path == Path::new("-") {
+            true => from_standard_input(settings).context("reading standard input")?,
+            false => File::open(path).with_context(|| path.display().to_string())?,
+        };
         let proven = prove(settings, &file).await.with_context(|| path.display().to_string())?;
         anchor::find(settings)?.require_fit(settings, proven.beginning.store, true)?;
         let (beginning, last) = continued(&proven, note("restore", path)).map_err(told)?;
@@ -195,6 +198,22 @@ pub fn restore(settings: &Settings, path: &Path) -> anyhow::Result<ExitCode> {
         println!("proven with the root key: ledger, marks and {} sealed bodies", totals.revisions);
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A backup is read twice, and a pipe can be once: it is kept beside the store meanwhile, without a name, so that nothing
+/// of it stays however this ends.
+fn from_standard_input(settings: &Settings) -> anyhow::Result<File> {
+    if io::stdin().is_terminal() {
+        bail!("a backup is no text: redirect standard input, or give a file");
+    }
+    fs::create_dir_all(&settings.data_dir)?;
+    let path = settings.data_dir.join(".restore.part");
+    remove_left_behind(&path)?;
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    fs::remove_file(&path)?;
+    io::copy(&mut io::stdin().lock(), &mut file)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A file that was read through, opened and found right.

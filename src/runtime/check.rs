@@ -6,10 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::PostParams;
-use kube::runtime::conditions::is_crd_established;
-use kube::runtime::wait::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::adapters::journal::LogJournal;
@@ -131,29 +128,18 @@ async fn check_cluster(report: &mut Report, settings: &Settings, app: Option<&Ap
     report.line("webhook", webhook(&client, settings, app).await);
 }
 
+/// By discovery, which lists what is established: reading the definitions themselves is not among our rights.
 async fn crds(client: &Client) -> Finding {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let mut missing = Vec::new();
-    for wanted in crate::k8s::crd::all() {
-        let name = wanted.name_any();
-        // The operator itself may not read CRDs; whether the resource is served is what counts.
-        let served = match api.get_opt(&name).await {
-            Ok(found) => is_crd_established().matches_object(found.as_ref()),
-            Err(_) => is_served(client, &wanted.spec.names.plural).await,
-        };
-        if !served {
-            missing.push(name);
-        }
-    }
+    let listed = client.list_api_group_resources("strongroom.dev/v1alpha1").await;
+    let served: Vec<String> =
+        listed.map(|list| list.resources.into_iter().map(|it| it.name).collect()).unwrap_or_default();
+    let wanted = crate::k8s::crd::all();
+    let missing = wanted.iter().filter(|crd| !served.contains(&crd.spec.names.plural));
+    let missing: Vec<String> = missing.map(|crd| crd.name_any()).collect();
     if missing.is_empty() {
         return Ok("all four are served".into());
     }
     Err(format!("{} not served: kubectl apply -f crds/, or `strongroom crds | kubectl apply -f -`", missing.join(", ")))
-}
-
-async fn is_served(client: &Client, plural: &str) -> bool {
-    let listed = client.list_api_group_resources("strongroom.dev/v1alpha1").await;
-    listed.is_ok_and(|list| list.resources.iter().any(|resource| resource.name == plural))
 }
 
 async fn rights(client: &Client, settings: &Settings) -> Finding {

@@ -4,10 +4,35 @@
 NODE_IP=10.99.0.1            # exists inside the namespace only
 POD_RANGE=10.88.0.0/16
 
+# What Debian has, by the program that shows that it is there.
+NODE_PACKAGES=(containerd:containerd ctr:containerd runc:runc ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux
+  gcc:gcc /usr/lib/cni/bridge:containernetworking-plugins /usr/lib/cni/host-local:containernetworking-plugins)
+
+missing_packages() {
+  local pair; for pair in "${NODE_PACKAGES[@]}"; do command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair##*:}"; done | sort -u
+}
+
+# Nothing is said if all is there or could be installed; else one line says what is missing, and why.
+node_tools() { # [ask]: only looks
+  [ "$(uname -s)" = Linux ] || die "a node with pods needs Linux"
+  [ "$(id -u)" = 0 ] || die "a node with pods needs root: it makes a network namespace, mounts and cgroups"
+  [ ! -e /run/systemd/system ] || ! systemctl -q is-active kubelet 2>/dev/null || die "this machine is a node already: two kubelets would share its cgroups"
+  local packages; packages=$(missing_packages)
+  [ -n "$packages" ] || return 0
+  command -v apt-get >/dev/null || die "missing, and there is no apt-get to install it: ${packages//$'\n'/ }"
+  if [ "${1:-}" = ask ]; then return 0; fi
+  say "installing ${packages//$'\n'/ }"
+  # Debian would start a containerd for the whole machine; ours has its own files.
+  # shellcheck disable=SC2086
+  { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages; } >&2 \
+    || die "apt-get could not install ${packages//$'\n'/ }"
+}
+
 up_node() {
-  local tool; for tool in containerd runc ctr nsenter ip nft gcc; do command -v $tool >/dev/null || die "$tool is missing: see the head of $HERE/cluster"; done
-  build node; down; mkdir -p "$STATE/cni"
-  ls /run/netns 2>/dev/null > "$STATE/in-netns" || true
+  node_tools
+  build node; down
+  [ ! -e "/run/netns/$NETNS" ] || die "there is a node already, of another CLUSTER_HOME: they would share cgroups. Its own \`cluster down\` ends it"
+  mkdir -p "$STATE/cni"; touch "$STATE/in-netns"
   local enter=(nsenter --net=/run/netns/$NETNS)      # not 'ip netns exec': that hides /sys/fs/cgroup
   node_network "${enter[@]}"
   ETCD=2379 PEER=2380 PORT=6443 BIND=0.0.0.0 ADVERTISE=$NODE_IP RECONCILER=lease CONTROLLERS='*'
@@ -54,6 +79,7 @@ state = "$STATE/containerd/run"
   address = "$STATE/containerd.sock"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "strongroom.test/pause:1"
+  netns_mounts_under_state_dir = true
   restrict_oom_score_adj = true     # a machine may not let us lower oom_score_adj
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
@@ -62,8 +88,8 @@ state = "$STATE/containerd/run"
     runtime_type = "io.containerd.runc.v2"
 CONF
   cat > "$STATE/cni/10-pods.conflist" <<CONF
-{"cniVersion":"0.4.0","name":"pods","plugins":[{"type":"bridge","bridge":"cni0","isGateway":true,"hairpinMode":true,
- "ipam":{"type":"host-local","ranges":[[{"subnet":"$POD_RANGE"}]],"routes":[{"dst":"0.0.0.0/0"}]}}]}
+{"cniVersion":"0.4.0","name":"$NETNS","plugins":[{"type":"bridge","bridge":"cni0","isGateway":true,"hairpinMode":true,
+ "ipam":{"type":"host-local","dataDir":"$STATE/cni/addresses","ranges":[[{"subnet":"$POD_RANGE"}]],"routes":[{"dst":"0.0.0.0/0"}]}}]}
 CONF
   cat > "$STATE/kubelet.yaml" <<CONF
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -78,6 +104,8 @@ clusterDomain: cluster.local
 clusterDNS: [10.0.0.10]
 resolvConf: ""
 evictionHard: {memory.available: "50Mi", nodefs.available: "1%", imagefs.available: "1%"}
+imageGCHighThresholdPercent: 100      # on a disk that is rather full it would delete images, and there is no registry to get them from
+imageGCLowThresholdPercent: 99
 syncFrequency: 5s
 configMapAndSecretChangeDetectionStrategy: Watch
 CONF
@@ -97,14 +125,17 @@ pause_image() { gcc -static -Os -o "$STATE/pause" "$HERE/pause.c"; python3 "$HER
 load() { ctr -a "$STATE/containerd.sock" -n k8s.io images import "$1" >/dev/null; }
 
 node_down() {
-  local target name
+  local target
   if [ -S "$STATE/containerd.sock" ]; then
     for target in $(ctr -a "$STATE/containerd.sock" -n k8s.io containers ls -q 2>/dev/null || true); do
       ctr -a "$STATE/containerd.sock" -n k8s.io tasks delete -f "$target" >/dev/null 2>&1 || true
+      rm -f /var/lib/cni/results/*-"$target"-*
     done
     stop 10 containerd
   fi
   awk -v root="$STATE/" 'index($2, root) == 1 {print $2}' /proc/mounts | sort -r | while read -r target; do umount "$target" || umount -l "$target"; done
-  # Pods killed with the node leave their namespaces behind.
-  for name in $(ls /run/netns 2>/dev/null | grep -E "^(cni-|$NETNS\$)" | grep -vxFf "$STATE/in-netns" || true); do ip netns del "$name" 2>/dev/null || true; done
+  ip netns del $NETNS 2>/dev/null || true
+  # What the network plugins and the kubelet keep outside of our folder.
+  rm -f /var/lib/cni/results/$NETNS-*
+  find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null || true      # those that are empty
 }

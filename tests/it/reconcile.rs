@@ -10,6 +10,7 @@ mod identity;
 mod operator;
 mod parents;
 mod projections;
+mod restart;
 mod served;
 mod services;
 mod writes;

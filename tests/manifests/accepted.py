@@ -113,12 +113,14 @@ def answers(questions):
 
 def the_account_has_exactly_its_rights():
     hooks = ["admissionregistration.k8s.io/mutatingwebhookconfigurations", "admissionregistration.k8s.io/validatingwebhookconfigurations"]
-    allowed = [(verb, f"strongroom.dev/{kind}", {}) for kind in KINDS for verb in ("get", "list", "watch")]
+    allowed = [(verb, f"strongroom.dev/{kind}", {}) for kind in KINDS for verb in ("list", "watch")]
+    allowed += [(verb, f"apps/{kind}", {}) for kind in ("deployments", "statefulsets", "daemonsets") for verb in ("list", "watch", "patch")]
     allowed += [("patch", f"strongroom.dev/{kind}", {"subresource": "status"}) for kind in KINDS]
     allowed += [(verb, resource, {}) for resource in ("secrets", "configmaps") for verb in ("get", "list", "watch", "create", "patch", "delete")]
     allowed += [(verb, hook, {"name": "strongroom"}) for hook in hooks for verb in ("get", "patch")]
     allowed += [("create", "events.k8s.io/events", {}), ("create", "authentication.k8s.io/tokenreviews", {}), ("create", "authorization.k8s.io/subjectaccessreviews", {})]
-    denied = [(verb, f"strongroom.dev/{kind}", {}) for kind in KINDS for verb in ("create", "update", "patch", "delete")]
+    denied = [(verb, f"strongroom.dev/{kind}", {}) for kind in KINDS for verb in ("get", "create", "update", "patch", "delete")]
+    denied += [(verb, f"apps/{kind}", {}) for kind in ("deployments", "statefulsets", "daemonsets") for verb in ("get", "create", "update", "delete")]
     denied += [("get", f"strongroom.dev/{kind}", {"subresource": "value"}) for kind in KINDS[:2]]
     denied += [(verb, hook, {"name": "other"}) for hook in hooks for verb in ("get", "patch")]
     denied += [(verb, hook, {"name": "strongroom"}) for hook in hooks for verb in ("delete", "update", "create")]

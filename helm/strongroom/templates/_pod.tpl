@@ -40,6 +40,10 @@ spec:
         - {name: rest, containerPort: 8443}
         - {name: webhook, containerPort: 9443}
         - {name: admin, containerPort: 8081}
+      {{- if .Values.database.secretName }}
+      # Until every node has heard that this one ends, callers are still sent here, and would find nobody.
+      lifecycle: {preStop: {sleep: {seconds: 5}}}
+      {{- end }}
       # A store that was left by a crash is recovered before the first answer: up to a minute for that.
       startupProbe:
         httpGet: {path: /healthz, port: admin}

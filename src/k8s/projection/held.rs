@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use tokio::sync::Notify;
 
 use crate::domain::record::Owner;
 use crate::k8s::label;
@@ -100,7 +101,11 @@ pub struct Place {
 
 /// Every projection in the cluster, by place and by the resource that it shows.
 #[derive(Default)]
-pub struct Projections(Mutex<Known>);
+pub struct Projections {
+    known: Mutex<Known>,
+    /// Something was added, changed or removed. For one who looks at all of them then.
+    pub news: Notify,
+}
 
 #[derive(Default)]
 struct Known {
@@ -145,7 +150,7 @@ fn number(version: &str) -> u64 {
 
 impl Projections {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn get(&self, place: &Place) -> Option<Held> {
@@ -169,6 +174,7 @@ impl Projections {
         };
         if is_news {
             known.keep(place, held);
+            self.news.notify_one();
         }
     }
 
@@ -178,7 +184,10 @@ impl Projections {
         known.hear(place.shelf, &held.resource_version);
         match known.held.get(&place) {
             Some(old) if number(&old.resource_version) >= number(&held.resource_version) => HashSet::new(),
-            _ => known.keep(place, held),
+            _ => {
+                self.news.notify_one();
+                known.keep(place, held)
+            }
         }
     }
 

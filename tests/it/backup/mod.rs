@@ -5,6 +5,7 @@ mod across;
 mod damaged;
 mod killed;
 mod load;
+mod piped;
 mod refusals;
 mod size;
 mod whole;

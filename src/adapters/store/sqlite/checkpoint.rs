@@ -67,7 +67,7 @@ impl Checkpoints {
 }
 
 fn serve(path: &Path, wishes: &Receiver<bool>, alarm: &Alarm) {
-    let mut connection: Option<Connection> = None;
+    let mut connection: Option<file::Opened> = None;
     while let Ok(whole) = wishes.recv() {
         let copied = connection.take().map_or_else(|| file::writer(path), Ok).and_then(|open| {
             let mode = if whole { "TRUNCATE" } else { "PASSIVE" };

@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
+use super::log_index::Connected;
 use crate::app::alarm::Alarm;
 use crate::domain::{Error, Result};
 
@@ -23,6 +25,26 @@ const STATEMENTS: usize = 64;
 const WRITER: &str = "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA wal_autocheckpoint = 0;
     PRAGMA journal_size_limit = 4194304;";
 const EVERY: &str = "PRAGMA mmap_size = 268435456; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;";
+
+/// A connection, which is closed before it is counted as closed.
+pub(super) struct Opened {
+    connection: Connection,
+    _connected: Connected,
+}
+
+impl Deref for Opened {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Opened {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
 
 /// Makes the file if it is not there, so that nobody else can ever have read it; SQLite gives its log the
 /// same mode. The answer is absolute: SQLite would take a relative `file:…` for a URI.
@@ -47,14 +69,14 @@ fn sync_folder(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| at(folder, error))
 }
 
-pub(super) fn writer(path: &Path) -> Result<Connection> {
+pub(super) fn writer(path: &Path) -> Result<Opened> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     use_log(&connection)?;
     connection.execute_batch(WRITER)?;
     Ok(connection)
 }
 
-pub(super) fn reader(path: &Path) -> Result<Connection> {
+pub(super) fn reader(path: &Path) -> Result<Opened> {
     open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
 }
 
@@ -85,13 +107,14 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// A connection is never used by two threads at once, so SQLite need not lock it. Plans do not depend on
 /// the values bound (QPSG): otherwise the partial index makes SQLite compile a cached statement anew for
 /// each value, which takes longer than the read.
-fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
+fn open(path: &Path, access: OpenFlags) -> Result<Opened> {
+    let connected = Connected::to(path);
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(EVERY)?;
-    Ok(connection)
+    Ok(Opened { connection, _connected: connected })
 }
 
 /// Write-ahead logging lets reads go on beside a write. SQLite does not wait for the lock that the change

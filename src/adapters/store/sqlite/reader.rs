@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
+use super::file::Opened;
 use super::log_index::{self, LogIndex};
 use super::row::{self, select_current};
 use super::{file, schema};
@@ -68,8 +69,8 @@ pub(super) const LISTS: [&str; 2] = [LIST, DUE];
 
 pub(super) struct Readers {
     path: PathBuf,
-    idle: Mutex<Vec<Connection>>,
-    log: LogIndex,
+    idle: Mutex<Vec<Opened>>,
+    log: Arc<LogIndex>,
     last: Mutex<Last>,
 }
 
@@ -212,7 +213,7 @@ impl Readers {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Opened>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::params;
 
 use super::{file, reader, row, write};
 use crate::app::audit::{Note, Position};
@@ -21,7 +21,7 @@ const AUDIT: &str = "SELECT number, hash, note FROM audit WHERE number > ?1 ORDE
 const ALIASES: &str = "SELECT kind, value FROM aliases WHERE record = ?1 ORDER BY kind, value";
 const LINKS: &str = "SELECT to_id FROM links WHERE from_id = ?1 ORDER BY to_id";
 
-pub(super) struct Moment(Connection);
+pub(super) struct Moment(file::Opened);
 
 impl Moment {
     pub(super) fn begin(path: &Path) -> Result<Self> {

@@ -22,7 +22,8 @@ const NOTE: &str = "INSERT INTO audit (number, hash, note) VALUES (?1, ?2, ?3)";
 #[async_trait]
 impl Vacant for SqliteStore {
     async fn require_vacant(&self) -> Result<()> {
-        require_vacant(&file::reader(self.readers.path())?)
+        let connection = file::reader(self.readers.path())?;
+        require_vacant(&connection)
     }
 
     /// The lock is held from the first look to the commit: a server that starts on the file meanwhile waits

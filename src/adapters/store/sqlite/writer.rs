@@ -49,7 +49,7 @@ struct Order {
 }
 
 impl Writer {
-    pub(super) fn start(path: PathBuf, connection: Connection, alarm: Alarm) -> Result<Self> {
+    pub(super) fn start(path: PathBuf, connection: file::Opened, alarm: Alarm) -> Result<Self> {
         let (queue, orders) = sync_channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let store = schema::store_id(&connection)?;
@@ -98,7 +98,7 @@ impl Writer {
 struct Desk {
     path: PathBuf,
     store: StoreId,
-    connection: Option<Connection>,
+    connection: Option<file::Opened>,
     alarm: Alarm,
     checkpoints: Checkpoints,
     commits: Arc<AtomicU64>,
