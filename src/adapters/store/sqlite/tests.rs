@@ -506,7 +506,7 @@ fn the_locks_on_the_log_survive_who_looks_at_it() {
         .count()
     };
     for _ in 0..50 {
-        let (_folder, path, store) = fresh();
+        let (folder, path, store) = fresh();
         let store = Arc::new(store);
         assert!(locks(&path) > 0, "SQLite takes none");
         let barrier = Barrier::new(READERS);
@@ -523,5 +523,12 @@ fn the_locks_on_the_log_survive_who_looks_at_it() {
         futures::executor::block_on(other.position()).unwrap();
         drop(other);
         assert!(locks(&path) > 0, "lost with another handle");
+        drop(store);
+        let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+        assert_eq!(
+            open.filter(|file| file.to_string_lossy().contains("strongroom.db") && file.starts_with(folder.path()))
+                .count(),
+            0
+        );
     }
 }
