@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use strongroom::k8s::crd::{self, Managed};
+use strongroom::k8s::label::{RESTART, STARTED_WITH};
 
 use crate::cluster;
 use crate::process::Strongroom;
@@ -35,7 +37,10 @@ pub const BACKUP_WRITTEN: &str = "backup.written";
 pub const AUDIT_COPIED: &str = "audit.copied";
 const STEPS_OF_RENAMING: [&str; 6] =
     ["secret.create", "secret.created", "secret.delete", "secret.deleted", "status.patch", "status.patched"];
+const STEPS_OF_RESTARTING: [&str; 2] = ["restart.patch", "restart.patched"];
 const PATIENCE: Duration = Duration::from_secs(30);
+/// After which changes of a workload's Secrets are written for all of them.
+const BATCH: Duration = Duration::from_secs(10);
 
 struct Scene {
     client: Client,
@@ -67,6 +72,34 @@ impl Scene {
         self.create::<crd::ClientCredential>("basic", json!({"type": "Basic"})).await;
         let x509 = json!({"type": "X509", "commonName": "x", "ttl": "24h", "authorityRef": {"name": "ca"}});
         self.create::<crd::ClientCredential>("x509", x509).await;
+    }
+
+    /// One that opted in, and uses this Secret.
+    async fn create_workload(&self, name: &str, secret: &str) {
+        let container =
+            json!({"name": "app", "image": "registry.example/app:1", "envFrom": [{"secretRef": {"name": secret}}]});
+        let labels = json!({"app": name});
+        let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [container]}});
+        let body = json!({
+            "metadata": {"name": name, "labels": {RESTART: "true"}},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        });
+        let workload: Deployment = serde_json::from_value(body).expect("a workload");
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        api.create(&PostParams::default(), &workload).await.expect("created");
+    }
+
+    async fn workload_until(&self, name: &str, is_so: impl Fn(&Deployment) -> bool) -> Deployment {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
+        let begun = Instant::now();
+        loop {
+            let workload = api.get(name).await.expect("a workload");
+            if is_so(&workload) {
+                return workload;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{name}: {:?}", workload.metadata.annotations);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     async fn all_ready<K: Managed>(&self) -> bool {
@@ -285,6 +318,41 @@ async fn a_secret_moves_to_its_new_name_wherever_the_process_ends() {
     assert!(crashes >= STEPS_OF_RENAMING.len(), "too few crashes to mean anything: {crashes}");
 }
 
+/// Each change of a template or of an annotation is a generation: one more is one rollout and nothing else.
+#[tokio::test]
+async fn pods_are_started_again_once_wherever_the_process_ends() {
+    let turn = cluster::turn().await;
+    let client = turn.cluster.client().await;
+    for step in STEPS_OF_RESTARTING {
+        let scene = Scene::new(&client, "restart").await;
+        let mut strongroom = Strongroom::new(Some(&turn.cluster.kubeconfig()));
+        strongroom.start_without_webhook().await;
+        scene.create::<crd::Credential>("user", json!({"type": "User", "source": {"generate": {}}})).await;
+        scene.until_ready(&strongroom).await;
+        scene.create_workload("till", "user").await;
+        let noted = scene.workload_until("till", |it| it.annotations().contains_key(STARTED_WITH)).await;
+        strongroom.kill();
+
+        let api: Api<crd::Credential> = Api::namespaced(client.clone(), &scene.namespace);
+        let longer = Patch::Merge(json!({"spec": {"source": {"generate": {"length": 44}}}}));
+        api.patch("user", &PatchParams::default(), &longer).await.expect("changed");
+        strongroom.set("FAILPOINTS", Some(&format!("{step}=return")));
+        strongroom.spawn();
+        let begun = Instant::now();
+        while !strongroom.has_ended() {
+            assert!(begun.elapsed() < PATIENCE, "{step}: {}", strongroom.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        recover(&mut strongroom, &scene).await;
+        let is_new = |it: &Deployment| it.annotations().get(STARTED_WITH) != noted.annotations().get(STARTED_WITH);
+        scene.workload_until("till", is_new).await;
+        // Whoever had forgotten that it was done would do it again by then.
+        tokio::time::sleep(BATCH + Duration::from_secs(2)).await;
+        let after = scene.workload_until("till", is_new).await;
+        assert_eq!(after.metadata.generation, noted.metadata.generation.map(|before| before + 1), "{step}");
+    }
+}
+
 #[test]
 fn every_step_of_the_code_is_crashed_at() {
     let mut named = BTreeSet::new();
@@ -306,6 +374,7 @@ fn every_step_of_the_code_is_crashed_at() {
         .chain(&STEPS_OF_CHANGING)
         .chain(&STEPS_OF_RENAMING)
         .chain(&STEPS_OF_REKEYING)
+        .chain(&STEPS_OF_RESTARTING)
         .chain(&[BACKUP_WRITTEN, AUDIT_COPIED])
         .map(ToString::to_string)
         .collect();
