@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use strongroom::k8s::crd::{CertificateAuthority, Credential};
+use strongroom::k8s::crd::{CertificateAuthority, Credential, Managed};
 
 use super::Place;
 
@@ -65,6 +65,18 @@ async fn the_api_servers_message_names_the_webhook() {
     assert!(status.message.starts_with(begins), "{}", status.message);
 }
 
+/// Waits until the webhook has heard of what this contradicts. Nothing is made meanwhile.
+async fn refuses<K: Managed>(place: &Place, spec: Value) {
+    let api: Api<K> = Api::namespaced(place.client.clone(), &place.namespace);
+    let probe: K = serde_json::from_str(&resource(K::KIND, "probe", &spec)).expect("a resource");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let begun = std::time::Instant::now();
+    while api.create(&dry, &probe).await.is_ok() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{}", K::KIND);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn resources_that_contradict_others_are_refused_by_their_field() {
     let place = Place::new("contradict").await;
@@ -86,7 +98,8 @@ async fn resources_that_contradict_others_are_refused_by_their_field() {
     credentials.patch_status("db", &PatchParams::default(), &Patch::Merge(&status)).await.expect("a status");
     // Accepted: what it knows by then is what the rest is refused by.
     place.create::<Credential>("other", stored(json!({"secretName": "free"}))).await.expect("a Credential");
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    refuses::<Credential>(&place, stored(json!({"secretName": "free"}))).await;
+    refuses::<CertificateAuthority>(&place, authority(json!({"trustBundle": {"configMapName": "trust"}}))).await;
 
     for (kind, name, spec, says) in [
         (
