@@ -1,9 +1,9 @@
 //! `strongroom backup` and `strongroom restore`: a store as one file. A backup is taken beside whatever runs
 //! on the store and needs no key; a restore proves the file with the root key before it writes anything.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufReader, BufWriter, IsTerminal, Seek};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -206,7 +206,8 @@ fn from_standard_input(settings: &Settings) -> anyhow::Result<File> {
     if io::stdin().is_terminal() {
         bail!("a backup is no text: redirect standard input, or give a file");
     }
-    fs::create_dir_all(&settings.data_dir)?;
+    // As the store makes it, which leaves one that is there as it is.
+    DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir)?;
     let path = settings.data_dir.join(".restore.part");
     remove_left_behind(&path)?;
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;

@@ -130,9 +130,12 @@ async fn check_cluster(report: &mut Report, settings: &Settings, app: Option<&Ap
 
 /// By discovery, which lists what is established: reading the definitions themselves is not among our rights.
 async fn crds(client: &Client) -> Finding {
-    let listed = client.list_api_group_resources("strongroom.dev/v1alpha1").await;
-    let served: Vec<String> =
-        listed.map(|list| list.resources.into_iter().map(|it| it.name).collect()).unwrap_or_default();
+    let served: Vec<String> = match client.list_api_group_resources("strongroom.dev/v1alpha1").await {
+        Ok(list) => list.resources.into_iter().map(|it| it.name).collect(),
+        // None of them is there.
+        Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
+        Err(error) => return Err(error.to_string()),
+    };
     let wanted = crate::k8s::crd::all();
     let missing = wanted.iter().filter(|crd| !served.contains(&crd.spec.names.plural));
     let missing: Vec<String> = missing.map(|crd| crd.name_any()).collect();

@@ -1,7 +1,9 @@
 //! Pods of whoever opted in are started again: what that costs at the API server, and that nothing else does.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
@@ -25,27 +27,23 @@ fn workload(name: &str, labels: Value, template: Value) -> Value {
     json!({"metadata": {"name": name, "labels": labels}, "spec": spec})
 }
 
-async fn create<K>(ground: &Ground, object: Value) -> K
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Serialize
-        + DeserializeOwned
-        + Clone
-        + std::fmt::Debug,
+/// What has pods that a change of its template starts again.
+trait Rolled:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Serialize + DeserializeOwned + Clone + Debug
 {
+}
+
+impl Rolled for Deployment {}
+impl Rolled for StatefulSet {}
+impl Rolled for DaemonSet {}
+
+async fn create<K: Rolled>(ground: &Ground, object: Value) -> K {
     let object = serde_json::from_value(object).expect("a workload");
     ground.api::<K>().create(&PostParams::default(), &object).await.expect("created")
 }
 
 /// What the workload says its pods were started with, and for what its template was last changed.
-async fn said<K>(ground: &Ground, name: &str) -> (Option<String>, Option<String>)
-where
-    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-        + Serialize
-        + DeserializeOwned
-        + Clone
-        + std::fmt::Debug,
-{
+async fn said<K: Rolled>(ground: &Ground, name: &str) -> (Option<String>, Option<String>) {
     let object = ground.api::<K>().get(name).await.expect("there");
     let template = serde_json::to_value(&object).expect("JSON");
     let restarted = template.pointer("/spec/template/metadata/annotations").and_then(|all| all.get(RESTARTED_FOR));
