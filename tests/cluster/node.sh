@@ -85,18 +85,18 @@ up_node() {
   addresses > "$STATE/env"
   start containerd "${enter[@]}" containerd -c "$STATE/containerd.toml"
   pause_image > "$STATE/pause.tar"
-  for _ in $(seq 100); do ctr -a "$STATE/containerd.sock" version >/dev/null 2>&1 && break; sleep 0.1; done
+  for _ in $(seq 300); do ctr -a "$STATE/containerd.sock" version >/dev/null 2>&1 && break; sleep 0.1; done
   load "$STATE/pause.tar"
   controllers
   start scheduler "${enter[@]}" "$BIN/kube-scheduler" --kubeconfig "$STATE/scheduler.kubeconfig" --leader-elect=false --bind-address 127.0.0.1
   start kubelet "${enter[@]}" "$BIN/kubelet" --kubeconfig "$STATE/kubelet.kubeconfig" --config "$STATE/kubelet.yaml" --root-dir "$STATE/kubelet" \
     --cert-dir "$STATE/kubelet-pki" --hostname-override node1 --node-ip $NODE_IP
   start proxy "${enter[@]}" "$BIN/kube-proxy" --config "$STATE/proxy.yaml"
-  for _ in $(seq 120); do
+  for _ in $(seq 240); do
     if kubectl get node node1 2>/dev/null | grep -q ' Ready'; then cat "$STATE/env"; return; fi
     sleep 0.5
   done
-  die "the node is not Ready after 60 s: see $STATE/kubelet.log"
+  die "the node is not Ready after 120 s: see $STATE/kubelet.log"
 }
 
 node_network() { # prefix...
