@@ -18,10 +18,12 @@ mod tests;
 mod token;
 
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 
+use self::authority::{Authorities, Authority};
 use super::pool::Pool;
 use crate::app::ports::{Chain, Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 use crate::domain::authority::{CertificatePlan, Conventions, Facts, Inspection, PublicKey, SigningRequest};
@@ -40,6 +42,7 @@ pub struct Workshop {
     pool: Pool,
     /// Apart, or whoever writes a password waits behind keys.
     brief: Pool,
+    authorities: Authorities,
     signers: token::Signers,
 }
 
@@ -50,6 +53,7 @@ impl Workshop {
         Self {
             pool: Pool::new("keys", (cores - 1).max(1), WAITING),
             brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
+            authorities: Authorities::default(),
             signers: token::Signers::default(),
         }
     }
@@ -75,12 +79,15 @@ impl Keymaker for Workshop {
     }
 
     async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
-        let slow = keys::is_rsa(plan.key) || issuer.is_some_and(authority::signs_with_rsa);
-        if !slow {
-            return make(plan, issuer);
+        let authority = match issuer {
+            Some(issuer) => Some(self.authority(issuer).await?),
+            None => None,
+        };
+        if !keys::is_rsa(plan.key) && !authority.as_ref().is_some_and(|authority| authority.signer.is_slow()) {
+            return make(plan, authority.as_deref());
         }
-        let (plan, issuer) = (plan.clone(), issuer.cloned());
-        self.pool.run(move || make(&plan, issuer.as_ref())).await
+        let plan = plan.clone();
+        self.pool.run(move || make(&plan, authority.as_deref())).await
     }
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
@@ -88,7 +95,20 @@ impl Keymaker for Workshop {
     }
 }
 
-fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
+impl Workshop {
+    async fn authority(&self, material: &Material) -> Result<Arc<Authority>> {
+        if let Some(held) = self.authorities.held(material) {
+            return Ok(held);
+        }
+        if !authority::is_slow_to_open(material) {
+            return self.authorities.open(material);
+        }
+        let (authorities, material) = (self.authorities.clone(), material.clone());
+        self.pool.run(move || authorities.open(&material)).await
+    }
+}
+
+fn make(plan: &CertificatePlan, issuer: Option<&Authority>) -> Result<Material> {
     match &plan.conventions {
         Conventions::Own => certificate::make(plan, issuer),
         Conventions::Credhub(carried) => credhub::make(plan, carried, issuer),
@@ -144,11 +164,12 @@ impl Countersign for Workshop {
     }
 
     async fn countersign(&self, plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
-        if !authority::signs_with_rsa(issuer) {
-            return certificate::countersign(plan, key, issuer);
+        let authority = self.authority(issuer).await?;
+        if !authority.signer.is_slow() {
+            return certificate::countersign(plan, key, &authority);
         }
-        let (plan, key, issuer) = (plan.clone(), key.clone(), issuer.clone());
-        self.pool.run(move || certificate::countersign(&plan, &key, &issuer)).await
+        let (plan, key) = (plan.clone(), key.clone());
+        self.pool.run(move || certificate::countersign(&plan, &key, &authority)).await
     }
 
     fn as_pkcs1(&self, private_key: &SecretText) -> Result<SecretText> {
