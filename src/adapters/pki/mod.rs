@@ -30,7 +30,7 @@ use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
-/// At half a second for the largest key, whoever is last in the queue waits half a minute.
+/// For each core: at half a second for the largest key, whoever is last in the queue waits half a minute.
 const WAITING: usize = 64;
 
 /// A hash takes milliseconds: nobody waits behind it for long.
@@ -44,11 +44,11 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Leaves one core to everything else: making an RSA key takes one for up to seconds.
+    /// Takes every core, for up to seconds with an RSA key, but only what nothing else wants of it.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            pool: Pool::new("keys", (cores - 1).max(1), WAITING),
+            pool: Pool::new("keys", cores, WAITING * cores),
             brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
             signers: token::Signers::default(),
         }
@@ -81,6 +81,10 @@ impl Keymaker for Workshop {
         }
         let (plan, issuer) = (plan.clone(), issuer.cloned());
         self.pool.run(move || make(&plan, issuer.as_ref())).await
+    }
+
+    fn hands(&self) -> usize {
+        self.pool.size()
     }
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
