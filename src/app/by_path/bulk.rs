@@ -54,7 +54,7 @@ impl ByPath {
                 return Ok(Vec::new());
             }
             self.make_all(&tree, &root, &prepare, &mut made).await?;
-            match self.records.write_together(actor, &self.plan_all(actor, &tree, &made).await?).await {
+            match self.write_all(actor, &tree, &root, &made).await {
                 // Whoever changed one of them meanwhile is taken in; keys that are made are not made again.
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => return written.map(|()| names(&tree)),
@@ -155,6 +155,13 @@ impl ByPath {
         // Keys that are made at once would have all others on this thread wait for thousands of them.
         tokio::task::yield_now().await;
         self.content(&entry.head, &wish, Some(signer), metadata).await
+    }
+
+    /// And none of it if somebody rotates the root meanwhile, as one with whom that shows in what it has signed.
+    async fn write_all(&self, actor: &Actor, tree: &[Branch], root: &Signer, made: &Made) -> Result<()> {
+        let mut all: Vec<_> = self.keeping(root.entry()).await?.into_iter().collect();
+        all.extend(self.plan_all(actor, tree, made).await?);
+        self.records.write_together(actor, &all).await
     }
 
     async fn plan_all(&self, actor: &Actor, tree: &[Branch], made: &Made) -> Result<Vec<Planned<Credential>>> {
