@@ -75,3 +75,12 @@ async fn what_was_made_is_not_made_again_when_another_was_faster() {
     assert_eq!(begun.len(), MIDDLE.len() + LEAVES + 1, "{begun:?}");
     assert_eq!(begun.last().unwrap(), "/z3");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_its_turn_where_others_want_keys_too() {
+    let race = tree().await;
+    race.keys.fill_up();
+    assert_eq!(bulk(&race).await.unwrap().len(), MIDDLE.len() + LEAVES);
+    let (begun, _, _) = race.keys.take();
+    assert_eq!(begun.len(), MIDDLE.len() + LEAVES + 1, "one twice: {begun:?}");
+}

@@ -1,7 +1,8 @@
 //! The product's own keymaker, and somebody who counts beside it.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use strongroom::adapters::pki::Workshop;
@@ -21,6 +22,7 @@ pub struct Counted {
     begun: Mutex<Vec<String>>,
     ended: Mutex<Vec<String>>,
     refused: Mutex<Option<&'static str>>,
+    full: AtomicBool,
 }
 
 impl Counted {
@@ -28,6 +30,11 @@ impl Counted {
     pub fn take(&self) -> (Vec<String>, Vec<String>, usize) {
         let [begun, ended] = [&self.begun, &self.ended].map(|names| std::mem::take(&mut *names.lock().unwrap()));
         (begun, ended, self.most.swap(0, Ordering::SeqCst))
+    }
+
+    /// There is no place for the next one.
+    pub fn fill_up(&self) {
+        self.full.store(true, Ordering::SeqCst);
     }
 
     /// The certificate with this common name is not made from now on.
@@ -50,10 +57,12 @@ impl Keymaker for Counted {
         let name = plan.subject.common_name.clone().unwrap_or_default();
         self.begun.lock().unwrap().push(name.clone());
         self.most.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let is_full = self.full.swap(false, Ordering::SeqCst);
         let is_refused = *self.refused.lock().unwrap() == Some(name.as_str());
-        let made = match is_refused {
-            true => Err(Error::invalid("subject", "is refused")),
-            false => self.workshop.certificate(plan, issuer).await,
+        let made = match (is_full, is_refused) {
+            (true, _) => Err(Error::Overloaded { retry_after: Duration::from_millis(1) }),
+            (_, true) => Err(Error::invalid("subject", "is refused")),
+            _ => self.workshop.certificate(plan, issuer).await,
         };
         self.now.fetch_sub(1, Ordering::SeqCst);
         self.ended.lock().unwrap().push(name);

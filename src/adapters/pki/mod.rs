@@ -30,7 +30,8 @@ use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
-/// For each core: at half a second for the largest key, whoever is last in the queue waits half a minute.
+/// At half a second for the largest key, whoever is last in the queue of one core waits half a minute. Far fewer than the
+/// requests that run at one time, so that there is room for others.
 const WAITING: usize = 64;
 
 /// A hash takes milliseconds: nobody waits behind it for long.
@@ -48,7 +49,7 @@ impl Workshop {
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            pool: Pool::new("keys", cores, WAITING * cores),
+            pool: Pool::new("keys", cores, WAITING),
             brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
             signers: token::Signers::default(),
         }

@@ -154,7 +154,13 @@ impl ByPath {
         let metadata = version.metadata().map(str::to_owned);
         // Keys that are made at once would have all others on this thread wait for thousands of them.
         tokio::task::yield_now().await;
-        self.content(&entry.head, &wish, Some(signer), metadata).await
+        loop {
+            match self.content(&entry.head, &wish, Some(signer), metadata.clone()).await {
+                // The work of minutes is not lost because many others want keys for a moment.
+                Err(Error::Overloaded { retry_after }) => tokio::time::sleep(retry_after).await,
+                made => return made,
+            }
+        }
     }
 
     /// And none of it if somebody rotates the root meanwhile, as one with whom that shows in what it has signed.
