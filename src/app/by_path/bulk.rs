@@ -18,10 +18,10 @@ use crate::domain::permission::Action;
 use crate::domain::record::Stamp;
 use crate::domain::{Conflict, Error, Result, Violation};
 
-/// Certificates that one call signs anew at most: its keys take a second for ten or twenty of them.
+/// Certificates that one call signs anew at most: its keys take a core a second for ten or twenty of them.
 const LIMIT: usize = 5_000;
-/// Made at one time beside as many as the keymaker has hands for, so that none of them waits for the next. Nobody else waits
-/// behind more than that, and of the places for those who wait most are left.
+/// Asked for at one time besides as many as the keymaker has hands for, so that no hand waits for the next. Others who want
+/// keys wait behind no more than that, and most places for those who wait are left to them.
 const SPARE: usize = 2;
 
 /// A certificate of the tree.
@@ -163,7 +163,7 @@ impl ByPath {
         }
     }
 
-    /// And none of it if somebody rotates the root meanwhile, as one with whom that shows in what it has signed.
+    /// None of it if somebody rotates the root meanwhile: what it has signed would not show that.
     async fn write_all(&self, actor: &Actor, tree: &[Branch], root: &Signer, made: &Made) -> Result<()> {
         let mut all: Vec<_> = self.keeping(root.entry()).await?.into_iter().collect();
         all.extend(self.plan_all(actor, tree, made).await?);

@@ -95,6 +95,7 @@ impl ByPath {
                 let (ca, is_made) = (content.material.get("ca"), content.generated.is_some());
                 let (signed, signer) = self.signed_now(&entry.head.name, &content.signed, ca, is_made).await?;
                 content.signed = signed;
+                // Before all else: of two who have signed each other, one is the other's child.
                 all.extend(signer);
             }
             Turn::Move(_) | Turn::Remove(_) => before = self.all_versions(&entry, None).await?,
