@@ -1,6 +1,7 @@
 //! Callers of CredHub's API who write at the same time, through the use cases: another one comes first, at exactly the
 //! moment before a write.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
@@ -24,16 +25,23 @@ use crate::ground::parts;
 use crate::keys::Counted;
 use crate::watched::{Eye, Watched};
 
-/// What another does before the next write.
+/// What another does before the next write, and how many writes were refused.
 #[derive(Default)]
-struct First(Mutex<Option<BoxFuture<'static, ()>>>);
+struct First {
+    act: Mutex<Option<BoxFuture<'static, ()>>>,
+    refused: AtomicUsize,
+}
 
 impl Eye for First {
     fn before_write(&self, _: Option<Fence>) {
-        let act = self.0.lock().unwrap().take();
+        let act = self.act.lock().unwrap().take();
         if let Some(act) = act {
             tokio::task::block_in_place(|| Handle::current().block_on(act));
         }
+    }
+
+    fn after_write(&self, _: Option<Fence>, written: &Result<()>) {
+        self.refused.fetch_add(usize::from(written.is_err()), Ordering::SeqCst);
     }
 }
 
@@ -65,11 +73,15 @@ impl Race {
     }
 
     pub fn before_the_next_write(&self, act: impl Future<Output = ()> + Send + 'static) {
-        *self.first.0.lock().unwrap() = Some(Box::pin(act));
+        *self.first.act.lock().unwrap() = Some(Box::pin(act));
+    }
+
+    fn refused(&self) -> usize {
+        self.first.refused.load(Ordering::SeqCst)
     }
 
     pub fn require_raced(&self) {
-        assert!(self.first.0.lock().unwrap().is_none(), "nothing was written");
+        assert!(self.first.act.lock().unwrap().is_none(), "nothing was written");
     }
 }
 
@@ -214,7 +226,21 @@ async fn a_new_certificate_is_not_written_beside_a_turn_of_its_authority_that_it
     let waiting = race.one.current("/ca").await.unwrap().pop().unwrap();
     assert_eq!(trusted(&made), Some(pem(&waiting).as_str()));
     assert_eq!(trusted(&race.other.current("/leaf").await.unwrap()[0]), trusted(&made));
-    assert_eq!(made.revision().0, 1, "it is made and written once");
+    assert_eq!(made.revision().0, 1, "it is written once");
+    assert_eq!((race.keys.take().0.len(), race.refused()), (1, 1), "it is made once, for two tries");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_are_signed_at_once_are_in_nobodys_way() {
+    let race = Race::begin().await;
+    let ca = race.other.generate("/ca", None).await;
+    let other = race.other.clone();
+    race.before_the_next_write(async move { drop(other.generate("/first", Some("/ca")).await) });
+    race.one.generate("/second", Some("/ca")).await;
+    race.require_raced();
+    assert_eq!(race.refused(), 0);
+    let after = race.one.current("/ca").await.unwrap().remove(0);
+    assert_eq!((after.revision(), after.id()), (ca.revision(), ca.id()), "nor is their authority written");
 }
 
 #[tokio::test(flavor = "multi_thread")]
