@@ -32,7 +32,8 @@ use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
-/// At half a second for the largest key, whoever is last in the queue waits half a minute.
+/// At half a second for the largest key, whoever is last in the queue of one core waits half a minute. Far fewer than the
+/// requests that run at one time, so that there is room for others.
 const WAITING: usize = 64;
 
 /// A hash takes milliseconds: nobody waits behind it for long.
@@ -47,11 +48,11 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// Leaves one core to everything else: making an RSA key takes one for up to seconds.
+    /// Takes every core, for up to seconds with an RSA key, but only what nothing else wants of it.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            pool: Pool::new("keys", (cores - 1).max(1), WAITING),
+            pool: Pool::new("keys", cores, WAITING),
             brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
             authorities: Authorities::default(),
             signers: token::Signers::default(),
@@ -88,6 +89,10 @@ impl Keymaker for Workshop {
         }
         let plan = plan.clone();
         self.pool.run(move || make(&plan, authority.as_deref())).await
+    }
+
+    fn hands(&self) -> usize {
+        self.pool.size()
     }
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
