@@ -5,6 +5,7 @@ use crate::app::audit::{Event, Note};
 use crate::app::body::Body;
 use crate::app::ports::{Change, Mac, Write};
 use crate::app::records::{ATTEMPTS, Changed, NewRecord, Records};
+use crate::app::step::step;
 use crate::domain::actor::Actor;
 use crate::domain::name::{RecordId, Revision};
 use crate::domain::record::{Entry, Head, Origin, Stamp};
@@ -68,6 +69,7 @@ impl Records {
         if planned.iter().any(|planned| planned.entry.head.origin != Origin::Rest) {
             return Err(Error::internal("only what REST callers write is written together"));
         }
+        step("store.append");
         for _ in 1..ATTEMPTS {
             let changes = planned.iter().map(|planned| self.planned_change(actor, planned)).collect();
             let done = match changes {
@@ -78,6 +80,7 @@ impl Records {
                 Err(Error::KeyReplaced) => self.keyring.reload().await?,
                 Err(error) => return Err(error),
                 Ok(()) => {
+                    step("store.appended");
                     let touched = planned.iter().filter(|planned| !matches!(planned.deed, Deed::Keep { .. }));
                     for Planned { entry, .. } in touched {
                         // Nobody listening is fine: listeners come and go.
