@@ -59,7 +59,10 @@ impl Indexed {
             return;
         }
         if !self.damaged.swap(true, Ordering::SeqCst) {
-            tracing::error!(detail, "the index of names cannot be read; searches look through all names until it is made anew");
+            tracing::error!(
+                detail,
+                "the index of names cannot be read; searches look through all names until it is made anew"
+            );
         }
         self.want();
     }
@@ -142,7 +145,9 @@ impl Indexing {
         }
     }
 
+    /// What was found damaged is made anew at once; anything else is given time.
     pub(super) fn failed(&mut self) {
-        self.not_before = Some(Instant::now() + AGAIN);
+        let is_news = self.shared.is_damaged() && !self.renewed;
+        self.not_before = (!is_news).then(|| Instant::now() + AGAIN);
     }
 }

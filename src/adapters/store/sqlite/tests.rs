@@ -372,7 +372,8 @@ fn no_statement_is_compiled_again_for_another_value() {
             for parameter in 1..=statement.parameter_count() {
                 statement.raw_bind_parameter(parameter, value).unwrap();
             }
-            while statement.raw_query().next().is_ok_and(|row| row.is_some()) {}
+            let mut rows = statement.raw_query();
+            while rows.next().is_ok_and(|row| row.is_some()) {}
         }
         assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
     }

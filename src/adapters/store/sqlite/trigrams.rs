@@ -22,7 +22,8 @@ const BEGIN: &str = "
 const CLEAR: &str = "INSERT INTO trigrams (trigrams) VALUES ('delete-all')";
 const MERGE: &str = "INSERT INTO trigrams (trigrams, rank) VALUES ('merge', ?1)";
 pub(super) const OUTDATED: &str = "SELECT number FROM outdated ORDER BY number LIMIT ?1";
-pub(super) const LAST: &str = "SELECT max(number) FROM (SELECT rowid AS number FROM records WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)";
+pub(super) const LAST: &str =
+    "SELECT max(number) FROM (SELECT rowid AS number FROM records WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)";
 const ADD: &str = "
     INSERT INTO trigrams (rowid, name) SELECT rowid, name_key FROM records WHERE rowid > ?1 AND rowid <= ?2 AND +class = ?3";
 pub(super) const MATCHING: &str = "SELECT rowid FROM trigrams WHERE trigrams MATCH ?1 LIMIT ?2";
@@ -56,7 +57,8 @@ pub(super) fn upto(connection: &Connection) -> Result<Option<i64>> {
 /// Rows that may have the part in their names, and all that have it; no more than `most` of each sort.
 pub(super) fn candidates(connection: &Connection, words: &str, part: &str, most: i64) -> Result<Candidates> {
     let Some(upto) = upto(connection)? else { return Ok(Candidates { rows: Vec::new(), behind: i64::MAX }) };
-    let end: Option<i64> = connection.prepare_cached("SELECT max(rowid) FROM records")?.query_row([], |it| it.get(0))?;
+    let end: Option<i64> =
+        connection.prepare_cached("SELECT max(rowid) FROM records")?.query_row([], |it| it.get(0))?;
     let outdated = numbers(connection, OUTDATED, params![most])?;
     let behind = end.map_or(0, |end| end.saturating_sub(upto).max(0)).saturating_add(outdated.len() as i64);
     if behind > TOO_FAR {
