@@ -45,7 +45,8 @@ units: tools
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --locked --features failpoints --test it
 
 e2e: tools ## a whole node with pods (Linux, root): helm, guides, day two, two replicas, uninstall; each step is checked
-	@$(CLUSTER) can-node
+	@CLUSTER_HOME=$(CURDIR)/target/e2e/cluster $(CLUSTER) can-node
+	@tests/peers/postgres/find > /dev/null
 	$(CLUSTER) build node
 	$(CLUSTER) build helm
 	$(if $(STRONGROOM_BINARY),,$(MAKE) image)

@@ -151,6 +151,19 @@ def counted(server, connections, count):
     return calls / count
 
 
+def signing(bench):
+    """certificates by a P-256 authority for a caller's P-256 key, 8 connections; neither keeps them"""
+    rate = bench.row("Certificates signed by a P-256 authority for a caller's P-256 key a second, 8 connections", "1/s", times=6)
+    cpu = bench.row("… processor time of the server for each", "µs", False)
+    requests = {server: server.sign() for server in (bench.ours, bench.theirs)}
+
+    def add(ours, theirs):
+        rate.add(ours["rate"], theirs["rate"])
+        cpu.add(ours["cpu"], theirs["cpu"])
+
+    bench.each_round(add, lambda server: load.measured(server, requests[server], connections=8, seconds=bench.seconds(3)))
+
+
 NAMED = (
     ("get", "Reads by name over CredHub's API a second, 16 connections", 16),
     ("set", "Values set over CredHub's API a second, 64 connections", 64),
@@ -291,4 +304,4 @@ def settled(server):
     return folder_size(server.data), folder_size(server.audit) if server.audit.exists() else 0
 
 
-COMPARISONS = {each.__name__: each for each in (reads, services, latency, handshakes, restart, idle, syncs, writes, credhub, disk, growth)}
+COMPARISONS = {each.__name__: each for each in (reads, services, latency, handshakes, restart, idle, syncs, writes, signing, credhub, disk, growth)}

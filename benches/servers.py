@@ -11,6 +11,7 @@ import time
 import urllib.request
 import ssl
 
+import authority
 import load
 from stage import NotSeen, free_ports, until
 
@@ -18,11 +19,12 @@ VALUE = "v" * 200
 
 
 def certificate(work):
-    """A root and a P-256 certificate of it, for both."""
+    """A root and a P-256 certificate of it, for both, and what a caller with a P-256 key would have signed."""
     run = lambda *command: subprocess.run(command, check=True, cwd=work, capture_output=True)
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     run("openssl", "req", "-x509", *new, "-keyout", "root.key", "-out", "root.pem", "-days", "7", "-subj", "/CN=bench root")
     run("openssl", "req", *new, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
+    run("openssl", "req", *new, "-keyout", "caller.key", "-out", "caller.csr", "-subj", "/CN=caller.example.test")
     (work / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
     run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "root.pem", "-CAkey", "root.key", "-out", "server.pem", "-days", "7", "-extfile", "names", "-CAcreateserial")
 
@@ -163,6 +165,14 @@ class Strongroom(Server):
     def keep_versions(self, number):
         """All of them, always."""
 
+    def sign(self):
+        """By Confidant's API, which keeps no certificate, but a record of each."""
+        self.stop()
+        name = authority.make(self)
+        self.start()
+        body = {"csr": (self.tls / "caller.csr").read_text(), "validity": 1}
+        return {"method": "POST", "path": f"/v1/certificates/{name}", "headers": self.headers(), "body": json.dumps(body)}
+
     def named(self, number):
         """CredHub's API: this many names with 200 bytes each, and the requests of its comparison."""
         first, keys = self.numbers(), self.work / "named"
@@ -293,6 +303,15 @@ class OpenBao(Server):
     def keep_versions(self, number):
         """Ten, unless it is told otherwise."""
         self.call("POST", "/v1/secret/config", {"max_versions": number})
+
+    def sign(self):
+        """By a role that keeps no certificate either."""
+        self.call("POST", "/v1/sys/mounts/signing", {"type": "pki", "config": {"max_lease_ttl": "168h"}})
+        root = (self.tls / "root.pem").read_text() + (self.tls / "root.key").read_text()
+        until(lambda: self.attempt("POST", "/v1/signing/config/ca", {"pem_bundle": root}), 60, "OpenBao has an authority")
+        self.call("POST", "/v1/signing/roles/bench", {"key_type": "ec", "allow_any_name": True, "ttl": "24h", "no_store": True})
+        body = {"csr": (self.tls / "caller.csr").read_text(), "common_name": "caller.example.test"}
+        return {"method": "POST", "path": "/v1/signing/sign/bench", "headers": self.headers(), "body": json.dumps(body)}
 
     def named(self, number):
         """The same by its own means. A password is made by a policy and not kept; a certificate is kept and its key is not."""

@@ -12,9 +12,9 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::domain::{Error, Result};
 
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Beside a busy thread, one of this niceness has a quarter of a core, and all of it where nobody else wants it: on a single
-/// core too answers do not wait for keys, and keys do not wait for ever.
-const NICENESS: i32 = 5;
+/// Beside a busy thread, one of this niceness has a tenth of a core, and all of it where nobody else wants it: so every core
+/// may have one, answers do not wait for keys, and keys do not wait for ever.
+const NICENESS: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -37,6 +37,10 @@ impl Pool {
             running: Arc::new(Semaphore::new(running)),
             places: Arc::new(Semaphore::new(running + waiting)),
         }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
     }
 
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

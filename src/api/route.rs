@@ -134,6 +134,7 @@ pub enum Refusal {
     Unscoped,
     TooLarge,
     Broken,
+    TooLate,
     Error(Error),
 }
 
@@ -174,7 +175,7 @@ struct Asked<D: Dialect> {
     query: String,
     headers: HeaderMap,
     peer: Option<Peer>,
-    patience: Option<Patience>,
+    patience: Patience,
 }
 
 /// The dialect as a filter. Rejects only paths outside its mounts.
@@ -188,8 +189,9 @@ pub fn filter<D: Dialect>(dialect: Arc<D>, app: Arc<App>, metrics: HttpMetrics) 
         .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Patience>())
-        .map(move |place, method, query, headers, peer, patience| {
+        .map(move |place, method, query, headers, peer, patience: Option<Patience>| {
             let (app, dialect, metrics) = (app.clone(), dialect.clone(), metrics.clone());
+            let patience = patience.unwrap_or_default();
             Asked { app, dialect, metrics, place, method, query, headers, peer, patience }
         })
         .and(warp::body::stream())
@@ -205,10 +207,11 @@ async fn answer<D: Dialect>(mut asked: Asked<D>, body: impl Stream<Item = Result
     let template = route.or(asked.place.routes.first().map(|(route, _)| *route)).map_or("none", |route| route.template);
     let method = route.map_or("other", |route| route.method.as_str());
     let response = match found {
-        Some((route, parameters)) => match run(route, parameters, asked, body).await {
-            Ok(response) => response,
-            Err(refusal) => D::refuse(refusal),
-        },
+        Some((route, parameters)) => {
+            let patience = asked.patience.clone();
+            let answered = patience.bound(run(route, parameters, asked, body)).await;
+            answered.unwrap_or_else(|| Err(too_late(route))).unwrap_or_else(D::refuse)
+        }
         None if asked.place.routes.is_empty() => D::refuse(Refusal::NoSuchPath),
         None => {
             let options = asked.method == Method::OPTIONS;
@@ -230,7 +233,7 @@ async fn run<D: Dialect>(
     stream: impl Stream<Item = Result<impl Buf, warp::Error>>,
 ) -> Result<Response, Refusal> {
     let Asked { app, dialect, query, headers, peer, patience, .. } = asked;
-    let (method, body, patience) = (route.method.clone(), Zeroizing::default(), patience.unwrap_or_default());
+    let (method, body) = (route.method.clone(), Zeroizing::default());
     let mut request = Request { app, dialect, method, headers, body, peer, patience, parameters, query };
     let (asks, handler) = match route.handler {
         Handler::Open(handler) => {
@@ -253,6 +256,14 @@ async fn run<D: Dialect>(
     }
     take_body(&mut request, stream).await?;
     Ok(with_cookie(handler(Call { request, actor, asks }).await, cookie))
+}
+
+/// What it waits for is not waited for any more, but a write that is on its way still comes to pass.
+pub const TOO_LATE: &str = "this took too long and was given up; it may be done all the same: look, then ask again";
+
+fn too_late<D>(route: &Route<D>) -> Refusal {
+    tracing::warn!(method = %route.method, route = route.template, "a request took too long and was given up");
+    Refusal::TooLate
 }
 
 /// What comes with a GET means nothing.

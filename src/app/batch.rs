@@ -15,7 +15,7 @@ pub const TRIES: usize = 32;
 
 /// What is to be done to one record, from how it was found.
 pub struct Planned<B> {
-    /// As it is then, or for the last time.
+    /// As it is then, still, or for the last time.
     pub entry: Entry<B>,
     deed: Deed,
 }
@@ -25,6 +25,8 @@ enum Deed {
     Append { expected: Option<Revision> },
     /// The record goes with every revision, if its head still has this mark.
     Forget { was: Mac },
+    /// The record stays as it is, if its head still has this mark: or nothing else is done either.
+    Keep { was: Mac },
 }
 
 impl Records {
@@ -50,6 +52,13 @@ impl Records {
         Ok(Planned { entry: Entry { head, body: body(&stamp)?, stamp }, deed: Deed::Append { expected } })
     }
 
+    /// That it is written with others as it was seen is all that is done to it. Whoever revises it meanwhile has them fail,
+    /// and those who keep it only are not in each other's way.
+    pub async fn plan_keeping<B: Body>(&self, seen: Entry<B>) -> Result<Planned<B>> {
+        let row = self.row_of(&seen).await?;
+        Ok(Planned { entry: Entry { head: row.head, ..seen }, deed: Deed::Keep { was: row.mac } })
+    }
+
     pub fn plan_forgetting<B>(&self, current: Entry<B>, was: Mac) -> Planned<B> {
         Planned { entry: current, deed: Deed::Forget { was } }
     }
@@ -69,7 +78,8 @@ impl Records {
                 Err(Error::KeyReplaced) => self.keyring.reload().await?,
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    for Planned { entry, .. } in planned {
+                    let touched = planned.iter().filter(|planned| !matches!(planned.deed, Deed::Keep { .. }));
+                    for Planned { entry, .. } in touched {
                         // Nobody listening is fine: listeners come and go.
                         let _ = self
                             .changes
@@ -93,6 +103,11 @@ impl Records {
             Deed::Forget { was } => {
                 self.keyring.verify_mark(head, stamp, was)?;
                 ("forget", self.now(), Change::Forget { id: head.id, name: head.name.clone(), was: *was })
+            }
+            Deed::Keep { was } => {
+                self.keyring.verify_mark(head, stamp, was)?;
+                let mac = self.keyring.mark(head, stamp)?;
+                return Ok((Change::Rehead { head: Box::new(head.clone()), was: *was, mac }, None));
             }
         };
         let event = Event::of(actor, action, at).to(head, stamp.number);

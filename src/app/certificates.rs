@@ -1,6 +1,8 @@
 //! Use cases of certificates for callers of REST: which authorities there are, and what they sign. Nothing of an issued
 //! certificate is kept but its record of audit. What it may say is decided in `domain::authority`.
 
+use std::sync::Arc;
+
 use crate::app::access::Access;
 use crate::app::audit::Event;
 use crate::app::making::{Issued, Making};
@@ -24,7 +26,7 @@ pub struct Certificates {
 /// An authority by the name that callers know.
 pub struct Named {
     pub name: String,
-    pub entry: Entry<Credential>,
+    pub entry: Arc<Entry<Credential>>,
 }
 
 /// Where a caller asks for a certificate: made by [`Certificates::desk`] only. Whether there is an authority behind it
@@ -33,13 +35,13 @@ pub struct Desk {
     name: String,
     /// `None`: the name is none that an authority could have.
     path: Option<Path>,
-    behind: Option<(Entry<Credential>, Terms)>,
+    behind: Option<(Arc<Entry<Credential>>, Terms)>,
 }
 
 /// A caller may have a certificate of this name: made by [`Certificates::permit`] only.
 pub struct Permit {
     common_name: String,
-    issuer: Entry<Credential>,
+    issuer: Arc<Entry<Credential>>,
     terms: Terms,
 }
 
@@ -51,7 +53,7 @@ impl Certificates {
         let all = self.making.records.list_all::<Credential>().await?;
         let named = |entry: Entry<Credential>| {
             let name = self.authorities.name(&Path::parse(&entry.head.name).ok()?)?;
-            is_authority(&entry).then_some(Named { name, entry })
+            is_authority(&entry).then_some(Named { name, entry: Arc::new(entry) })
         };
         let mut all: Vec<Named> = all.into_iter().filter_map(named).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -153,9 +155,9 @@ impl Certificates {
         self.making.records.audit.journal.note(event.note()).await
     }
 
-    async fn find(&self, path: &Path) -> Result<Option<Entry<Credential>>> {
-        let found = self.making.records.find_one(Key::Names(&[path.as_str()])).await?;
-        Ok(found.filter(is_authority))
+    async fn find(&self, path: &Path) -> Result<Option<Arc<Entry<Credential>>>> {
+        let found = self.making.records.known(Key::Names(&[path.as_str()])).await?.pop();
+        Ok(found.filter(|entry| is_authority(entry)))
     }
 }
 
@@ -176,7 +178,7 @@ impl Desk {
         Error::not_found(format!("certificate authority {}", self.name))
     }
 
-    fn open(self) -> Result<(String, (Entry<Credential>, Terms))> {
+    fn open(self) -> Result<(String, (Arc<Entry<Credential>>, Terms))> {
         let missing = self.missing();
         Ok((self.name, self.behind.ok_or(missing)?))
     }

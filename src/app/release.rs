@@ -77,14 +77,19 @@ impl Records {
 
     /// Forgets a record with every revision, on behalf of a caller. Refused if it was written since `entry` was read.
     pub async fn delete<B: Body>(&self, actor: &Actor, entry: &Entry<B>) -> Result<()> {
-        let stale = || Conflict::Stale { what: format!("{} {}", B::CLASS.singular(), entry.head.name) };
-        let found = self.store.find(B::CLASS, Key::Ids(&[entry.head.id])).await?;
-        let is_same = |row: &Row| row.stamp.number == entry.stamp.number && row.head.released.is_none();
-        let row = found.into_iter().find(is_same).ok_or_else(stale)?;
+        let row = self.row_of(entry).await?;
         let note = Event::of(actor, Action::Delete.verb(), self.now()).to(&row.head, row.stamp.number).note();
         self.change(&row.head.origin, note, || self.forgetting(&row)).await?;
         let _ = self.changes.send(Changed { class: B::CLASS, name: row.head.name });
         Ok(())
+    }
+
+    /// The row of a record that was not written since it was read.
+    pub(super) async fn row_of<B: Body>(&self, entry: &Entry<B>) -> Result<Row> {
+        let found = self.store.find(B::CLASS, Key::Ids(&[entry.head.id])).await?;
+        let is_same = |row: &Row| row.stamp.number == entry.stamp.number && row.head.released.is_none();
+        let stale = || Conflict::Stale { what: format!("{} {}", B::CLASS.singular(), entry.head.name) };
+        found.into_iter().find(is_same).ok_or_else(|| stale().into())
     }
 
     fn forgetting(&self, row: &Row) -> Result<Change> {

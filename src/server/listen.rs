@@ -4,9 +4,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -26,6 +24,7 @@ use warp::http::{Method, Request, StatusCode, header};
 use warp::reply::Response;
 
 use crate::server::activity::Activity;
+use crate::server::patience::Patience;
 use crate::server::tls::{Shown, Tls};
 
 /// What one listener bears.
@@ -83,21 +82,6 @@ pub struct Peer {
     pub certificate: Option<Arc<[u8]>>,
     /// The same, with those above it, for the authorities that are believed.
     pub shown: Option<Arc<Shown>>,
-}
-
-/// Beside each request. What is known to be long and has a bound of its own takes its time, so that it is not begun anew
-/// again and again: whoever asks for it is known by then, and its body has been read.
-#[derive(Clone, Debug, Default)]
-pub struct Patience(Arc<AtomicBool>);
-
-impl Patience {
-    pub fn grant(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_granted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 struct Listener {
@@ -241,22 +225,18 @@ impl Listener {
         // asked, which clients read.
         let mut request = request.map(|body| Limited::new(body, self.limits.body));
         request.extensions_mut().insert(peer);
-        let patience = Patience::default();
+        let patience = Patience::begin(&self.limits);
         request.extensions_mut().insert(patience.clone());
         let mut routes = warp::service(self.routes.clone());
-        let mut answer = pin!(AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind());
-        let mut answered = tokio::time::timeout(self.limits.request, &mut answer).await;
-        if answered.is_err() && patience.is_granted() {
-            answered = tokio::time::timeout(self.limits.long_request, answer).await;
-        }
-        match answered {
-            Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_)) => {
+        let answer = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+        match patience.with_margin().bound(answer).await {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(never))) => match never {},
+            Some(Err(_)) => {
                 tracing::error!("a request ended in a panic; this is a bug");
                 refuse(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE),
+            None => refuse(StatusCode::SERVICE_UNAVAILABLE),
         }
     }
 }

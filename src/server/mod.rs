@@ -10,8 +10,10 @@ pub mod identity;
 pub mod listen;
 pub mod metrics;
 pub mod mutual_tls;
+mod patience;
 pub mod tls;
 
-pub use listen::{Limits, Patience, Peer, serve};
+pub use listen::{Limits, Peer, serve};
 pub use mutual_tls::Authorities;
+pub use patience::Patience;
 pub use tls::{ClientCertificates, Shown, Tls};

@@ -4,35 +4,74 @@
 NODE_IP=10.99.0.1            # exists inside the namespace only
 POD_RANGE=10.88.0.0/16
 
-# What Debian has, by the program that shows that it is there.
-NODE_PACKAGES=(containerd:containerd ctr:containerd runc:runc ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux
-  gcc:gcc /usr/lib/cni/bridge:containernetworking-plugins /usr/lib/cni/host-local:containernetworking-plugins)
+# What Debian has, by a program or a file that shows that it is there.
+NODE_PACKAGES=(containerd:containerd ctr:containerd runc:runc ip:iproute2 iptables:iptables nft:nftables nsenter:util-linux sysctl:procps
+  gcc:gcc /usr/include/stdlib.h:libc6-dev /usr/lib/cni/bridge:containernetworking-plugins /usr/lib/cni/host-local:containernetworking-plugins)
 
 missing_packages() {
-  local pair; for pair in "${NODE_PACKAGES[@]}"; do command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair##*:}"; done | sort -u
+  local pair sign
+  for pair in "${NODE_PACKAGES[@]}"; do
+    sign=${pair%%:*}
+    [ -f "$sign" ] || command -v "$sign" >/dev/null || printf '%s\n' "${pair##*:}"
+  done | sort -u
 }
 
-# Nothing is said if all is there or could be installed; else one line says what is missing, and why.
-node_tools() { # [ask]: only looks
+# Where something is missing that cannot be installed, one line says what and why.
+node_tools() {
   [ "$(uname -s)" = Linux ] || die "a node with pods needs Linux"
   [ "$(id -u)" = 0 ] || die "a node with pods needs root: it makes a network namespace, mounts and cgroups"
   [ ! -e /run/systemd/system ] || ! systemctl -q is-active kubelet 2>/dev/null || die "this machine is a node already: two kubelets would share its cgroups"
-  local packages; packages=$(missing_packages)
+  local packages; packages=$(missing_packages | paste -sd ' ')
   [ -n "$packages" ] || return 0
-  command -v apt-get >/dev/null || die "missing, and there is no apt-get to install it: ${packages//$'\n'/ }"
-  if [ "${1:-}" = ask ]; then return 0; fi
-  say "installing ${packages//$'\n'/ }"
+  command -v apt-get >/dev/null || die "these are missing, and there is no apt-get to install them: $packages"
+  say "missing, so now: apt-get install $packages"
   # Debian would start a containerd for the whole machine; ours has its own files.
   # shellcheck disable=SC2086
-  { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages; } >&2 \
-    || die "apt-get could not install ${packages//$'\n'/ }"
+  { apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages; } > "$CLUSTER_HOME/apt.log" 2>&1 < /dev/null \
+    || die "missing, and apt-get install $packages fails: $(tail -1 "$CLUSTER_HOME/apt.log")"
+  rm -f "$CLUSTER_HOME/apt.log"
+}
+
+can_node() {
+  build_needs_go
+  node_tools
+  no_other_node
+  local why; why=$("$HERE/trial" "$CLUSTER_HOME" 2>&1) || die "this machine does not let us have a node: $why"
+}
+
+no_other_node() {
+  [ ! -f "$STATE/in-netns" ] || return 0      # ours, which ends before another begins
+  [ -z "$(ip netns pids $NETNS 2>/dev/null)" ] || die "there is a node already, of another CLUSTER_HOME, and they would share cgroups: its own \`cluster down\` ends it"
+  ip netns del $NETNS 2>/dev/null || true
+}
+
+# What the kubelet changes for the whole machine, and folders that our programs make outside of ours.
+MACHINE_SETTINGS=(vm.overcommit_memory vm.panic_on_oom kernel.panic kernel.panic_on_oops kernel.keys.root_maxkeys kernel.keys.root_maxbytes)
+MACHINE_FOLDERS=(/var/lib/kubelet /var/lib/cni /var/log/containers /run/containerd)
+
+remember_machine() {
+  sysctl -e "${MACHINE_SETTINGS[@]}" > "$STATE/machine-settings" 2>/dev/null || true
+  local folder; for folder in "${MACHINE_FOLDERS[@]}"; do [ -e "$folder" ] || printf '%s\n' "$folder"; done > "$STATE/machine-folders"
+}
+
+restore_machine() {
+  [ ! -f "$STATE/machine-settings" ] || sysctl -qp "$STATE/machine-settings" || true
+  rm -f "/var/lib/cni/results/$NETNS-"* /var/lib/kubelet/device-plugins/kubelet.sock
+  [ ! -d /var/log/containers ] || find /var/log/containers -lname "$STATE/*" -delete
+  local folder
+  [ ! -f "$STATE/machine-folders" ] || while read -r folder; do
+    [ ! -d "$folder" ] || find "$folder" -depth -type d -empty -delete
+  done < "$STATE/machine-folders"
+  # Those that are empty: another kubelet's pods are none of ours.
+  find /sys/fs/cgroup/kubepods /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} + 2>/dev/null || true
 }
 
 up_node() {
   node_tools
   build node; down
-  [ ! -e "/run/netns/$NETNS" ] || die "there is a node already, of another CLUSTER_HOME: they would share cgroups. Its own \`cluster down\` ends it"
+  no_other_node
   mkdir -p "$STATE/cni"; touch "$STATE/in-netns"
+  remember_machine
   local enter=(nsenter --net=/run/netns/$NETNS)      # not 'ip netns exec': that hides /sys/fs/cgroup
   node_network "${enter[@]}"
   ETCD=2379 PEER=2380 PORT=6443 BIND=0.0.0.0 ADVERTISE=$NODE_IP RECONCILER=lease CONTROLLERS='*'
@@ -46,18 +85,18 @@ up_node() {
   addresses > "$STATE/env"
   start containerd "${enter[@]}" containerd -c "$STATE/containerd.toml"
   pause_image > "$STATE/pause.tar"
-  for _ in $(seq 100); do ctr -a "$STATE/containerd.sock" version >/dev/null 2>&1 && break; sleep 0.1; done
+  for _ in $(seq 300); do ctr -a "$STATE/containerd.sock" version >/dev/null 2>&1 && break; sleep 0.1; done
   load "$STATE/pause.tar"
   controllers
   start scheduler "${enter[@]}" "$BIN/kube-scheduler" --kubeconfig "$STATE/scheduler.kubeconfig" --leader-elect=false --bind-address 127.0.0.1
   start kubelet "${enter[@]}" "$BIN/kubelet" --kubeconfig "$STATE/kubelet.kubeconfig" --config "$STATE/kubelet.yaml" --root-dir "$STATE/kubelet" \
     --cert-dir "$STATE/kubelet-pki" --hostname-override node1 --node-ip $NODE_IP
   start proxy "${enter[@]}" "$BIN/kube-proxy" --config "$STATE/proxy.yaml"
-  for _ in $(seq 120); do
+  for _ in $(seq 240); do
     if kubectl get node node1 2>/dev/null | grep -q ' Ready'; then cat "$STATE/env"; return; fi
     sleep 0.5
   done
-  die "the node is not Ready after 60 s: see $STATE/kubelet.log"
+  die "the node is not Ready after 120 s: see $STATE/kubelet.log"
 }
 
 node_network() { # prefix...
@@ -77,6 +116,8 @@ root = "$STATE/containerd/root"
 state = "$STATE/containerd/run"
 [grpc]
   address = "$STATE/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "$STATE/containerd/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "strongroom.test/pause:1"
   netns_mounts_under_state_dir = true
@@ -86,6 +127,8 @@ state = "$STATE/containerd/run"
     conf_dir = "$STATE/cni"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "$STATE/containerd/runc"
 CONF
   cat > "$STATE/cni/10-pods.conflist" <<CONF
 {"cniVersion":"0.4.0","name":"$NETNS","plugins":[{"type":"bridge","bridge":"cni0","isGateway":true,"hairpinMode":true,
@@ -103,7 +146,9 @@ containerRuntimeEndpoint: unix://$STATE/containerd.sock
 clusterDomain: cluster.local
 clusterDNS: [10.0.0.10]
 resolvConf: ""
-evictionHard: {memory.available: "50Mi", nodefs.available: "1%", imagefs.available: "1%"}
+podLogsDir: $STATE/pods
+volumePluginDir: $STATE/kubelet/plugins
+evictionHard: {memory.available: "50Mi", nodefs.available: "200Mi", imagefs.available: "200Mi"}
 imageGCHighThresholdPercent: 100      # on a disk that is rather full it would delete images, and there is no registry to get them from
 imageGCLowThresholdPercent: 99
 syncFrequency: 5s
@@ -133,9 +178,28 @@ node_down() {
     done
     stop 10 containerd
   fi
+  kill_rest
   awk -v root="$STATE/" 'index($2, root) == 1 {print $2}' /proc/mounts | sort -r | while read -r target; do umount "$target" || umount -l "$target"; done
   ip netns del $NETNS 2>/dev/null || true
-  # What the network plugins and the kubelet keep outside of our folder.
-  rm -f /var/lib/cni/results/$NETNS-*
-  find /sys/fs/cgroup -depth -type d -path '*/kubepods*' -exec rmdir {} + 2>/dev/null || true      # those that are empty
+  restore_machine
+}
+
+# Whoever started us may have been interrupted, so not all that it began is written down: whatever else runs in the node's
+# network, but not we and those who wait for us, and whatever has an image of ours for its root.
+kill_rest() {
+  local waiting=" " pid=$$ rest
+  while [ "$pid" -gt 1 ]; do waiting+="$pid "; pid=$(awk '/^PPid:/ {print $2}' "/proc/$pid/status"); done
+  for _ in 1 2 3 4 5; do
+    rest=$(ours_still | while read -r pid; do [[ $waiting == *" $pid "* ]] || printf '%s\n' "$pid"; done)
+    [ -n "$rest" ] || return 0
+    # shellcheck disable=SC2086
+    kill -9 $rest 2>/dev/null || true
+    sleep 0.1
+  done
+}
+
+ours_still() { # without those that have ended and wait to be asked how
+  local pid
+  { ip netns pids $NETNS; grep -ls "^overlay / .*=$STATE/" /proc/[0-9]*/mounts | cut -d/ -f3; } 2>/dev/null | sort -u |
+    while read -r pid; do [ ! -e "/proc/$pid/exe" ] || printf '%s\n' "$pid"; done || true
 }

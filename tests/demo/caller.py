@@ -1,11 +1,11 @@
-"""A caller outside the cluster, with curl. Secrets go to curl on its standard input or in files that only we can read,
-never on its command line, where every process on the machine could see them."""
+"""A caller outside the cluster, and what it was answered, without the values."""
 import base64
 import hashlib
 import json
 import subprocess
 
-from stage import NotSeen, shown
+from answers import answered
+from stage import shown
 
 HIDDEN = "***"
 
@@ -31,19 +31,7 @@ class Caller:
         self.authority = strongroom.data / "ca.crt"
 
     def curl(self, path, *options, user=None, body=None):
-        """The status and the JSON answer."""
-        command = ["curl", "-sS", "--max-time", "10", "--cacert", str(self.authority), "-w", "\n%{http_code}", "-K", "-", *map(str, options)]
-        secret = f'user = "{quoted(user)}"\n' if user else ""
-        if body is not None:
-            secret += f'header = "Content-Type: application/json"\ndata = "{quoted(json.dumps(body))}"\n'
-        done = subprocess.run([*command, self.url + path], input=secret, capture_output=True, text=True)
-        if done.returncode:
-            raise NotSeen(f"curl {path}: {done.stderr.strip()}")
-        text, _, status = done.stdout.rpartition("\n")
-        try:
-            return int(status), json.loads(text)
-        except ValueError:
-            return int(status), text
+        return answered(lambda command, secret: subprocess.run(command, input=secret, capture_output=True, text=True), self.url + path, self.authority, *options, user=user, body=body)
 
     def line(self, path, how):
         return f"curl --cacert {shown(self.authority)} {how} {self.url}{path}"
@@ -57,7 +45,3 @@ class Caller:
             path.write_text(pairs[key])
             made[key] = path
         return made["tls.crt"], made["tls.key"]
-
-
-def quoted(text):
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -3,6 +3,7 @@ import http.client
 import json
 import ssl
 import threading
+import time
 
 from place import NotSeen
 
@@ -15,16 +16,17 @@ class ApiServer:
         self.held = threading.local()
 
     def ask(self, method, path, body=None):
-        """Status and answer. A connection is each thread's own."""
-        connection = getattr(self.held, "connection", None)
-        if connection is None:
-            connection = self.held.connection = http.client.HTTPSConnection("10.99.0.1", 6443, context=self.context, timeout=30)
+        """Status and answer. A connection is each thread's own, and a new one after a while: the server closes idle ones."""
+        connection, used = getattr(self.held, "connection", (None, 0.0))
+        if connection is None or time.monotonic() - used > 20:
+            connection = http.client.HTTPSConnection("10.99.0.1", 6443, context=self.context, timeout=30)
+        self.held.connection = connection, time.monotonic()
         try:
             connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"{}")
         except (OSError, http.client.HTTPException):
-            self.held.connection = None
+            self.held.connection = None, 0.0
             raise
 
     def items(self, path):

@@ -1,7 +1,6 @@
-"""Callers of REST, outside of every pod, at the Service's address. Secrets go to curl in files that only we can read."""
-import json
-
-from place import SYSTEM, NotSeen, check
+"""Callers of REST, outside of every pod, at the Service's address."""
+from place import SYSTEM, check
+from answers import answered
 from seen import digest
 
 
@@ -14,16 +13,7 @@ class Caller:
 
     def curl(self, path, *options, user=None):
         """Status and answer, verified with the root that the guide hands out."""
-        stdin = f'user = "{user}"\n' if user else ""
-        done = self.node.ask("curl", "-sS", "--max-time", "10", "--cacert", "ca.crt", "-w", "\n%{http_code}", "-K", "-", "--connect-to", f"::{self.address()}:443",
-                             *options, f"https://strongroom.{SYSTEM}.svc{path}", stdin=stdin)
-        if done.returncode:
-            raise NotSeen(f"curl {path}: {done.stderr.strip()}")
-        text, _, status = done.stdout.rpartition("\n")
-        try:
-            return int(status), json.loads(text)
-        except ValueError:
-            return int(status), text
+        return answered(lambda command, secret: self.node.ask(*command, stdin=secret), f"https://strongroom.{SYSTEM}.svc{path}", "ca.crt", "--connect-to", f"::{self.address()}:443", *options, user=user)
 
     def administrator(self):
         return "ops:" + (self.node.work / "ops.password").read_text().strip()

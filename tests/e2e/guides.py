@@ -12,7 +12,10 @@ class Guides:
     def __init__(self, node):
         self.node, self.blocks, self.done = node, {}, set()
         for page in sorted((ROOT / "docs/guides").glob("*.md")):
-            for name, text in BLOCK.findall(page.read_text()):
+            text = page.read_text()
+            if text.count("```") != 2 * len(BLOCK.findall(text)):
+                raise NotSeen(f"{page.name}: every block is one of commands, which is run")
+            for name, text in BLOCK.findall(text):
                 key = page.stem, name
                 if not name or key in self.blocks:
                     raise NotSeen(f"{page.name}: each sh block has a name of its own, not {name!r}")
@@ -27,8 +30,11 @@ class Guides:
             self.done.add((page, name))
             for line in text.splitlines():
                 say(f"  $ {line}")
-            done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=self.node.work, env=self.node.environment | variables,
-                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+            try:
+                done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], cwd=self.node.work, env=self.node.environment | variables,
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout)
+            except subprocess.TimeoutExpired as error:
+                raise NotSeen(f"docs/guides/{page}.md, {name}: no end after {timeout} s\n{(error.stdout or b'').decode()}") from None
             if done.returncode:
                 raise NotSeen(f"docs/guides/{page}.md, {name}: exit code {done.returncode}\n{done.stdout}")
             said += done.stdout

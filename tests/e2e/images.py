@@ -17,7 +17,7 @@ TILL = "registry.example/till:1"
 def binary():
     """STRONGROOM_BINARY: another static build than the release one, for whoever works on the test."""
     static = ROOT / f"target/{platform.machine().replace('arm64', 'aarch64')}-unknown-linux-gnu/release/strongroom"
-    found = pathlib.Path(os.environ.get("STRONGROOM_BINARY", static))
+    found = pathlib.Path(os.environ.get("STRONGROOM_BINARY") or static).resolve()
     if not found.exists():
         raise NotSeen(f"{found} is not there: make image")
     return found

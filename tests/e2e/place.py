@@ -23,7 +23,8 @@ class Node:
         self.home = HOME / "cluster"
         self.state = self.home / "state"
         self.work = HOME / "work"
-        self.environment = {**os.environ, "CLUSTER_HOME": str(self.home), "CLUSTER_BIN": str(BIN)}
+        # Settings of the caller's are none of a user's here.
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("STRONGROOM_")} | {"CLUSTER_HOME": str(self.home), "CLUSTER_BIN": str(BIN)}
 
     def script(self, *arguments):
         done = subprocess.run([SCRIPT, *map(str, arguments)], env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
@@ -51,18 +52,20 @@ class Node:
         """What a user has on the path, and the folder that commands run in, with the chart in it."""
         self.work.mkdir(mode=0o700)
         (self.work / "helm").symlink_to(ROOT / "helm")
-        tools = self.home / "tools"
-        tools.mkdir(exist_ok=True)
         for name in ("kubectl", "helm"):
-            (tools / name).unlink(missing_ok=True)
-            (tools / name).symlink_to(BIN / name)
+            self.tool(name, BIN / name)
         state = self.state
         self.environment |= {
-            "PATH": f"{tools}:{os.environ['PATH']}", "KUBECONFIG": str(state / "admin.kubeconfig"), "KUBECACHEDIR": str(state / "kubectl-cache"), "KUBERC": "off",
+            "PATH": f"{self.home}/tools:{os.environ['PATH']}", "KUBECONFIG": str(state / "admin.kubeconfig"), "KUBECACHEDIR": str(state / "kubectl-cache"), "KUBERC": "off",
             "HELM_CACHE_HOME": str(state / "helm/cache"), "HELM_CONFIG_HOME": str(state / "helm/config"), "HELM_DATA_HOME": str(state / "helm/data"),
         }
         for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
             self.environment.pop(proxy, None)
+
+    def tool(self, name, program):
+        (self.home / "tools").mkdir(exist_ok=True)
+        (self.home / "tools" / name).unlink(missing_ok=True)
+        (self.home / "tools" / name).symlink_to(program)
 
     def storage(self):
         """A default storage class, as every cluster for people has, and volumes on this node's disk."""
@@ -83,8 +86,11 @@ class Node:
     # As a user types it.
 
     def ask(self, *command, stdin=None, timeout=180):
-        return subprocess.run(list(map(str, command)), env=self.environment, cwd=self.work, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
-                              capture_output=True, text=True, timeout=timeout)
+        try:
+            return subprocess.run(list(map(str, command)), env=self.environment, cwd=self.work, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
+                                  capture_output=True, text=True, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise NotSeen(f"{' '.join(map(str, command))}: no end after {timeout} s") from None
 
     def run(self, *command, stdin=None, timeout=180):
         done = self.ask(*command, stdin=stdin, timeout=timeout)

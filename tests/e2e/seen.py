@@ -53,7 +53,7 @@ def same(before, after, what):
     check(before and not different, f"{what}, but these are not as they were: {', '.join(different) or 'there were none'}")
 
 
-def received(node, namespace, app, seconds=20):
+def received(node, namespace, app, seconds=120):
     """What the newest running pod of this app has said last, and the pod."""
     def answer():
         pods = [p for p in node.get("pods", "-n", namespace, "-l", f"app={app}")["items"] if p["status"]["phase"] == "Running" and "deletionTimestamp" not in p["metadata"]]

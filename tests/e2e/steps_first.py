@@ -39,10 +39,10 @@ def samples(run):
     node = run.node
     for file in sorted(SAMPLES.glob("*.yaml")):
         node.kubectl("apply", "-f", file)
-    all_ready(node, "shop", 60, besides=("mail-stored",))
+    all_ready(node, "shop", 120, besides=("mail-stored",))
     print(node.kubectl("get", "strongroom", "-n", "shop"))
     seen("the samples: every resource is Ready (mail-stored waits for its value, as it should)")
-    said, pod = until(lambda: received_by_the_sample(node), 30, "the sample's pod says what it received")
+    said, pod = until(lambda: received_by_the_sample(node), 120, "the sample's pod says what it received")
     check("strongroom.dev/injected" in pod["metadata"]["annotations"], "the pod says what was injected")
     same_as(said["environment"], shown(node, "till-env", "shop"), "the sample's pod")
     seen("the sample's pod has the Service in its environment")
@@ -65,7 +65,7 @@ def same_as(received, expected, who):
 def pods(run):
     node, guides = run.node, run.guides
     print(guides.run("first-secret", "ask"))
-    guides.run("first-secret", "pods", timeout=120)
+    guides.run("first-secret", "pods")
     guides.run("rotate-and-restart", "administrator")
     rest = run.caller.service("web.orders")
     environment, pod = received(node, "web", "orders")

@@ -1,9 +1,13 @@
 //! An authority's credential, opened for signing. It may have been made elsewhere and imported: with a
 //! name that rcgen cannot express, without a root beside it, or with somebody else's key.
 
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
 use der::Decode;
 use der::asn1::AnyRef;
-use rcgen::{KeyPair, PublicKeyData};
+use quick_cache::sync::Cache;
+use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData};
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
@@ -40,11 +44,18 @@ impl Signer {
     pub(super) fn name(&self) -> Result<AnyRef<'_>> {
         AnyRef::from_der(&self.subject).map_err(|_| refuse("has a name that is not DER"))
     }
+
+    /// Whether a signature is work for the pool.
+    pub(super) fn is_slow(&self) -> bool {
+        self.key.algorithm() == &PKCS_RSA_SHA256
+    }
 }
 
-/// With those above it.
+/// With those above it; wiped when dropped.
 pub(super) struct Authority {
     pub signer: Signer,
+    /// As it was given.
+    pub certificate: SecretText,
     /// PEM of itself and the authorities above it, without the root.
     pub intermediates: String,
     /// `None`: an imported intermediate whose root was not given.
@@ -53,20 +64,57 @@ pub(super) struct Authority {
 
 impl Authority {
     pub(super) fn open(material: &Material) -> Result<Self> {
-        let chain = pem::certificates(material.require("certificate")?.expose()).map_err(refuse)?;
+        let certificate = material.require("certificate")?.clone();
+        let chain = pem::certificates(certificate.expose()).map_err(refuse)?;
         let signer = Signer::open(material)?;
         let (intermediates, last_root) = split(&chain)?;
-        Ok(Self { signer, intermediates, root: material.get("ca").cloned().or(last_root) })
+        Ok(Self { signer, certificate, intermediates, root: material.get("ca").cloned().or(last_root) })
     }
 }
 
-/// Whether a signature of this authority is work for the pool. What does not parse is refused later.
-pub(super) fn signs_with_rsa(material: &Material) -> bool {
+/// Whether its key takes milliseconds to read. What does not parse is refused later.
+pub(super) fn is_slow_to_open(material: &Material) -> bool {
     let first = material.get("certificate").and_then(|text| pem::first_certificate(text.expose()).ok());
     first
         .as_ref()
         .and_then(|der| reading::parse(der).ok())
         .is_some_and(|certificate| certificate.public_key().algorithm.algorithm == OID_PKCS1_RSAENCRYPTION)
+}
+
+/// More authorities than most installations sign with at a time.
+const OPEN: usize = 64;
+
+/// Those that have signed lately, by the digest of their texts. To open one takes longer than several signatures.
+#[derive(Clone)]
+pub(super) struct Authorities(Arc<Cache<[u8; 32], Arc<Authority>>>);
+
+impl Default for Authorities {
+    fn default() -> Self {
+        Self(Arc::new(Cache::new(OPEN)))
+    }
+}
+
+impl Authorities {
+    pub(super) fn held(&self, material: &Material) -> Option<Arc<Authority>> {
+        self.0.get(&digest(material))
+    }
+
+    pub(super) fn open(&self, material: &Material) -> Result<Arc<Authority>> {
+        self.0.get_or_insert_with(&digest(material), || Authority::open(material).map(Arc::new))
+    }
+}
+
+/// Over the lengths too: no text can be moved from one field into the next.
+fn digest(material: &Material) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for field in ["certificate", "private_key", "ca"] {
+        let text = material.get(field).map_or(&[][..], |text| text.expose().as_bytes());
+        context.update(&text.len().to_be_bytes());
+        context.update(text);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
 }
 
 /// A certificate signed with a key that does not belong to the authority's certificate would verify nowhere.

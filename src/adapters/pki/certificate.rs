@@ -17,8 +17,7 @@ use crate::domain::credential::Material;
 use crate::domain::secret::SecretText;
 use crate::domain::{Error, Result};
 
-pub(super) fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
-    let authority = issuer.map(Authority::open).transpose()?;
+pub(super) fn make(plan: &CertificatePlan, authority: Option<&Authority>) -> Result<Material> {
     let key = keys::generate(plan.key)?;
     let private_key = pem::write(pem::PRIVATE_KEY, key.serialized_der());
     let params = params(plan, name(&plan.subject)?)?;
@@ -35,10 +34,10 @@ pub(super) fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<
 }
 
 /// For a key whose private half is somebody else's.
-pub(super) fn countersign(plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
+pub(super) fn countersign(plan: &CertificatePlan, key: &PublicKey, authority: &Authority) -> Result<Material> {
     let key =
         SubjectPublicKeyInfo::from_der(&key.der).map_err(|_| Error::invalid("csr", "has a key of no known sort"))?;
-    let (certificate, root) = chain(&params(plan, name(&plan.subject)?)?, &key, Authority::open(issuer)?)?;
+    let (certificate, root) = chain(&params(plan, name(&plan.subject)?)?, &key, authority)?;
     Ok(Material::texts([("certificate", certificate)].into_iter().chain(root.map(|root| ("ca", root)))))
 }
 
@@ -46,10 +45,10 @@ pub(super) fn countersign(plan: &CertificatePlan, key: &PublicKey, issuer: &Mate
 fn chain(
     params: &CertificateParams,
     key: &impl PublicKeyData,
-    authority: Authority,
+    authority: &Authority,
 ) -> Result<(SecretText, Option<SecretText>)> {
     let leaf = pem::write(pem::CERTIFICATE, &issue(params, key, &authority.signer)?);
-    Ok((SecretText::new([leaf.expose(), &authority.intermediates].concat()), authority.root))
+    Ok((SecretText::new([leaf.expose(), &authority.intermediates].concat()), authority.root.clone()))
 }
 
 /// rcgen writes an authority's name in its own words: it drops the first of two organizational units and

@@ -8,7 +8,7 @@ use rcgen::{
     CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, KeyIdMethod, KeyPair, PublicKeyData,
 };
 
-use super::authority::{Signer, refuse};
+use super::authority::{Authority, Signer, refuse};
 use super::certificate::{self, ISSUER, SUBJECT};
 use super::{keys, pem};
 use crate::domain::authority::{self, Carried, CertificatePlan};
@@ -20,13 +20,12 @@ const ALTERNATIVE_NAMES: &[u64] = &[2, 5, 29, 17];
 const AUTHORITY_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 35];
 const EXTENDED_KEY_USAGES: &[u64] = &[2, 5, 29, 37];
 
-pub(super) fn make(plan: &CertificatePlan, carried: &Carried, issuer: Option<&Material>) -> Result<Material> {
-    let signer = issuer.map(Signer::open).transpose()?;
+pub(super) fn make(plan: &CertificatePlan, carried: &Carried, issuer: Option<&Authority>) -> Result<Material> {
     let key = keys::generate(plan.key)?;
-    let der = sign(plan, carried, &key, signer.as_ref())?;
+    let der = sign(plan, carried, &key, issuer.map(|issuer| &issuer.signer))?;
     let certificate = pem::write(pem::CERTIFICATE, &der);
     let ca = match issuer {
-        Some(issuer) => alone(issuer.require("certificate")?).map_err(refuse)?,
+        Some(issuer) => alone(&issuer.certificate).map_err(refuse)?,
         None => certificate.clone(),
     };
     Ok(Material::texts([("certificate", certificate), ("private_key", keys::pkcs1(&key)?), ("ca", ca)]))

@@ -18,10 +18,12 @@ mod tests;
 mod token;
 
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 
+use self::authority::{Authorities, Authority};
 use super::pool::Pool;
 use crate::app::ports::{Chain, Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 use crate::domain::authority::{CertificatePlan, Conventions, Facts, Inspection, PublicKey, SigningRequest};
@@ -30,7 +32,8 @@ use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
-/// At half a second for the largest key, whoever is last in the queue waits half a minute.
+/// At half a second for the largest key, whoever is last in the queue of one core waits half a minute. Far fewer than the
+/// requests that run at one time, so that there is room for others.
 const WAITING: usize = 64;
 
 /// A hash takes milliseconds: nobody waits behind it for long.
@@ -40,16 +43,18 @@ pub struct Workshop {
     pool: Pool,
     /// Apart, or whoever writes a password waits behind keys.
     brief: Pool,
+    authorities: Authorities,
     signers: token::Signers,
 }
 
 impl Workshop {
-    /// Leaves one core to everything else: making an RSA key takes one for up to seconds.
+    /// Takes every core, for up to seconds with an RSA key, but only what nothing else wants of it.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         Self {
-            pool: Pool::new("keys", (cores - 1).max(1), WAITING),
+            pool: Pool::new("keys", cores, WAITING),
             brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
+            authorities: Authorities::default(),
             signers: token::Signers::default(),
         }
     }
@@ -75,12 +80,19 @@ impl Keymaker for Workshop {
     }
 
     async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
-        let slow = keys::is_rsa(plan.key) || issuer.is_some_and(authority::signs_with_rsa);
-        if !slow {
-            return make(plan, issuer);
+        let authority = match issuer {
+            Some(issuer) => Some(self.authority(issuer).await?),
+            None => None,
+        };
+        if !keys::is_rsa(plan.key) && !authority.as_ref().is_some_and(|authority| authority.signer.is_slow()) {
+            return make(plan, authority.as_deref());
         }
-        let (plan, issuer) = (plan.clone(), issuer.cloned());
-        self.pool.run(move || make(&plan, issuer.as_ref())).await
+        let plan = plan.clone();
+        self.pool.run(move || make(&plan, authority.as_deref())).await
+    }
+
+    fn hands(&self) -> usize {
+        self.pool.size()
     }
 
     fn facts(&self, certificate: &SecretText) -> Result<Facts> {
@@ -88,7 +100,20 @@ impl Keymaker for Workshop {
     }
 }
 
-fn make(plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material> {
+impl Workshop {
+    async fn authority(&self, material: &Material) -> Result<Arc<Authority>> {
+        if let Some(held) = self.authorities.held(material) {
+            return Ok(held);
+        }
+        if !authority::is_slow_to_open(material) {
+            return self.authorities.open(material);
+        }
+        let (authorities, material) = (self.authorities.clone(), material.clone());
+        self.pool.run(move || authorities.open(&material)).await
+    }
+}
+
+fn make(plan: &CertificatePlan, issuer: Option<&Authority>) -> Result<Material> {
     match &plan.conventions {
         Conventions::Own => certificate::make(plan, issuer),
         Conventions::Credhub(carried) => credhub::make(plan, carried, issuer),
@@ -144,11 +169,12 @@ impl Countersign for Workshop {
     }
 
     async fn countersign(&self, plan: &CertificatePlan, key: &PublicKey, issuer: &Material) -> Result<Material> {
-        if !authority::signs_with_rsa(issuer) {
-            return certificate::countersign(plan, key, issuer);
+        let authority = self.authority(issuer).await?;
+        if !authority.signer.is_slow() {
+            return certificate::countersign(plan, key, &authority);
         }
-        let (plan, key, issuer) = (plan.clone(), key.clone(), issuer.clone());
-        self.pool.run(move || certificate::countersign(&plan, &key, &issuer)).await
+        let (plan, key) = (plan.clone(), key.clone());
+        self.pool.run(move || certificate::countersign(&plan, &key, &authority)).await
     }
 
     fn as_pkcs1(&self, private_key: &SecretText) -> Result<SecretText> {

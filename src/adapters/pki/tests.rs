@@ -308,6 +308,30 @@ async fn an_authority_that_cannot_sign_is_refused_by_the_name_of_the_field() {
 }
 
 #[tokio::test]
+async fn an_authority_is_held_by_all_that_is_in_it() {
+    let pki = Workshop::new();
+    let root = |key| async move { make(&plan("Root", key, authority(None)), None).await };
+    let (first, second) = (root(KeyAlgorithm::EcdsaP256).await, root(KeyAlgorithm::EcdsaP256).await);
+    let signed = async |issuer: &Material| {
+        let leaf = pki.certificate(&plan("leaf", KeyAlgorithm::EcdsaP256, Role::Leaf), Some(issuer)).await;
+        leaf.map(|leaf| field(&leaf, "ca").to_owned()).map_err(|error| error.to_string())
+    };
+    let of = |certificate: &Material, key: &Material, ca: &Material| {
+        let fields = [("certificate", (certificate, "certificate")), ("private_key", (key, "private_key"))];
+        let fields = fields.into_iter().chain([("ca", (ca, "certificate"))]);
+        Material::texts(fields.map(|(name, (from, field))| (name, from.get(field).unwrap().clone())))
+    };
+    for _ in 0..2 {
+        assert_eq!(signed(&of(&first, &first, &first)).await.unwrap(), field(&first, "certificate"));
+        // The same certificate and key with another root, and with somebody else's key.
+        assert_eq!(signed(&of(&first, &first, &second)).await.unwrap(), field(&second, "certificate"));
+        assert!(signed(&of(&first, &second, &first)).await.unwrap_err().contains("does not belong"));
+    }
+    assert!(pki.authorities.held(&of(&first, &first, &first)).is_some());
+    assert!(pki.authorities.held(&of(&first, &second, &first)).is_none());
+}
+
+#[tokio::test]
 async fn facts_are_what_was_planned_and_planning_goes_on_from_them() {
     let workshop = Workshop::new();
     let wish = plan("root", KeyAlgorithm::EcdsaP256, authority(Some(3)));

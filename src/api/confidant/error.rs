@@ -130,7 +130,11 @@ fn told(status: StatusCode, error: String, more: Vec<(&'static str, Json)>) -> R
 
 fn later(error: &Error, after: Duration) -> Response {
     log(error);
-    let mut response = told(StatusCode::SERVICE_UNAVAILABLE, error.to_string(), Vec::new());
+    wait(error.to_string(), after)
+}
+
+fn wait(words: String, after: Duration) -> Response {
+    let mut response = told(StatusCode::SERVICE_UNAVAILABLE, words, Vec::new());
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     response
 }
@@ -172,6 +176,7 @@ pub fn refuse(refusal: Refusal) -> Response {
         Refusal::Failed(_) | Refusal::Unscoped => page(StatusCode::FORBIDDEN),
         Refusal::TooLarge => told(StatusCode::PAYLOAD_TOO_LARGE, "body is too large".into(), Vec::new()),
         Refusal::Broken => told(StatusCode::BAD_REQUEST, "body could not be read".into(), Vec::new()),
+        Refusal::TooLate => wait(route::TOO_LATE.into(), RETRY),
         Refusal::Error(Error::Overloaded { retry_after }) => later(&Error::Overloaded { retry_after }, retry_after),
         Refusal::Error(error @ Error::Unavailable { .. }) => later(&error, RETRY),
         Refusal::Error(error) => {

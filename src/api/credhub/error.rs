@@ -101,6 +101,7 @@ pub fn refuse(refusal: Refusal) -> Response {
         Refusal::Forged => told(StatusCode::UNAUTHORIZED, "the page's token is missing or is not this caller's"),
         Refusal::TooLarge => told(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
         Refusal::Broken => told(StatusCode::BAD_REQUEST, "the body could not be read"),
+        Refusal::TooLate => wait(route::TOO_LATE, RETRY),
         Refusal::Error(Error::Overloaded { retry_after }) => later(&Error::Overloaded { retry_after }, retry_after),
         Refusal::Error(error @ Error::Unavailable { .. }) => later(&error, RETRY),
         Refusal::Error(error) => broken(&error),
@@ -155,7 +156,11 @@ pub fn read_only() -> Response {
 
 fn later(error: &Error, after: Duration) -> Response {
     tracing::warn!(%error, detail = error.detail(), "a request has to wait");
-    let mut response = told(StatusCode::SERVICE_UNAVAILABLE, &error.to_string());
+    wait(&error.to_string(), after)
+}
+
+fn wait(words: &str, after: Duration) -> Response {
+    let mut response = told(StatusCode::SERVICE_UNAVAILABLE, words);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     response
 }

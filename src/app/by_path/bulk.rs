@@ -3,6 +3,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use futures::TryStreamExt;
+use futures::stream::FuturesUnordered;
+
 use crate::app::batch::{Planned, TRIES};
 use crate::app::by_path::signer::unseen;
 use crate::app::by_path::turn::counting;
@@ -15,8 +18,11 @@ use crate::domain::permission::Action;
 use crate::domain::record::Stamp;
 use crate::domain::{Conflict, Error, Result, Violation};
 
-/// Certificates that one call signs anew at most: its keys take a second for ten or twenty of them.
+/// Certificates that one call signs anew at most: its keys take a core a second for ten or twenty of them.
 const LIMIT: usize = 5_000;
+/// Asked for at one time besides as many as the keymaker has hands for, so that no hand waits for the next. Others who want
+/// keys wait behind no more than that, and most places for those who wait are left to them.
+const SPARE: usize = 2;
 
 /// A certificate of the tree.
 struct Branch {
@@ -25,6 +31,8 @@ struct Branch {
     version: Version,
     /// Which one of the tree signs it; `None`: the root that was named.
     signer: Option<usize>,
+    /// How many of the tree are above it.
+    level: usize,
 }
 
 /// What was made like which version, for as long as it is tried.
@@ -46,7 +54,7 @@ impl ByPath {
                 return Ok(Vec::new());
             }
             self.make_all(&tree, &root, &prepare, &mut made).await?;
-            match self.records.write_together(actor, &self.plan_all(actor, &tree, &made).await?).await {
+            match self.write_all(actor, &tree, &root, &made).await {
                 // Whoever changed one of them meanwhile is taken in; keys that are made are not made again.
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
                 written => return written.map(|()| names(&tree)),
@@ -65,12 +73,13 @@ impl ByPath {
         Signer::of(&root, false).map(Some)
     }
 
-    /// Authorities before what they have signed; each certificate once. The caller may read every authority and write all.
+    /// Level after level, so that authorities come before what they have signed; each certificate once. The caller may read
+    /// every authority and write all.
     async fn tree(&self, actor: &Actor, root: &Path) -> Result<Vec<Branch>> {
         let mut tree: Vec<Branch> = Vec::new();
         let mut seen: HashSet<RecordId> = HashSet::new();
-        let mut open = VecDeque::from([(root.as_str().to_owned(), None)]);
-        while let Some((name, signer)) = open.pop_front() {
+        let mut open = VecDeque::from([(root.as_str().to_owned(), None, 0)]);
+        while let Some((name, signer, level)) = open.pop_front() {
             for entry in self.children(&name).await? {
                 // The named root is not made anew, not even if one below has signed it.
                 if entry.head.name.eq_ignore_ascii_case(root.as_str()) || !seen.insert(entry.head.id) {
@@ -84,15 +93,15 @@ impl ByPath {
                 if self.facts(&version).is_authority {
                     let readable = self.access.require(actor, Action::Get, &target(&entry.head)).await;
                     readable.map_err(unseen(&entry.head.name))?;
-                    open.push_back((entry.head.name.clone(), Some(tree.len())));
+                    open.push_back((entry.head.name.clone(), Some(tree.len()), level + 1));
                 }
-                tree.push(Branch { entry, version, signer });
+                tree.push(Branch { entry, version, signer, level });
             }
         }
         Ok(tree)
     }
 
-    /// What was made at the try before is good as long as it is made like the same version and signed by the same one.
+    /// Those of one level side by side, when all above them are made.
     async fn make_all(
         &self,
         tree: &[Branch],
@@ -100,23 +109,65 @@ impl ByPath {
         prepare: &(impl Fn(&mut Generate) + Sync),
         made: &mut Made,
     ) -> Result<()> {
-        for Branch { entry, version, signer } in tree {
-            let above = signer.map(|at| signer_made(tree.get(at), made)).transpose()?;
-            let signer = above.as_ref().unwrap_or(root);
-            let ca = self.making.keymaker.alone(signer.certificate())?;
-            let known = made.get_mut(&version.id()).filter(|content| content.material.get("ca") == Some(&ca));
-            if let Some(content) = known {
-                content.signed = signer.signed();
-                continue;
+        let at_once = self.making.keymaker.hands() + SPARE;
+        for level in tree.chunk_by(|one, next| one.level == next.level) {
+            let (mut making, mut done) = (FuturesUnordered::new(), Vec::new());
+            for branch in level {
+                if making.len() == at_once {
+                    done.extend(making.try_next().await?);
+                }
+                making.push(self.make_branch(tree, branch, root, prepare, made));
             }
-            let mut wish = self.again(version).map_err(|error| of(entry, error))?;
-            prepare(&mut wish);
-            let metadata = version.metadata().map(str::to_owned);
-            let content = self.content(&entry.head, &wish, Some(signer), metadata).await;
-            made.insert(version.id(), content.map_err(|error| of(entry, error))?);
-            tokio::task::yield_now().await;
+            done.extend(making.try_collect::<Vec<_>>().await?);
+            made.extend(done);
         }
         Ok(())
+    }
+
+    async fn make_branch(
+        &self,
+        tree: &[Branch],
+        branch: &Branch,
+        root: &Signer,
+        prepare: &(impl Fn(&mut Generate) + Sync),
+        made: &Made,
+    ) -> Result<(VersionId, Content)> {
+        let above = branch.signer.map(|at| signer_made(tree.get(at), made)).transpose()?;
+        let content = self.make_like(branch, above.as_ref().unwrap_or(root), prepare, made).await;
+        Ok((branch.version.id(), content.map_err(|error| of(&branch.entry, error))?))
+    }
+
+    /// What was made at the try before is good as long as it is made like the same version and signed by the same one.
+    async fn make_like(
+        &self,
+        Branch { entry, version, .. }: &Branch,
+        signer: &Signer,
+        prepare: &(impl Fn(&mut Generate) + Sync),
+        made: &Made,
+    ) -> Result<Content> {
+        let ca = self.making.keymaker.alone(signer.certificate())?;
+        if let Some(content) = made.get(&version.id()).filter(|content| content.material.get("ca") == Some(&ca)) {
+            return Ok(Content { signed: signer.signed(), ..content.clone() });
+        }
+        let mut wish = self.again(version)?;
+        prepare(&mut wish);
+        let metadata = version.metadata().map(str::to_owned);
+        // Keys that are made at once would have all others on this thread wait for thousands of them.
+        tokio::task::yield_now().await;
+        loop {
+            match self.content(&entry.head, &wish, Some(signer), metadata.clone()).await {
+                // The work of minutes is not lost because many others want keys for a moment.
+                Err(Error::Overloaded { retry_after }) => tokio::time::sleep(retry_after).await,
+                made => return made,
+            }
+        }
+    }
+
+    /// None of it if somebody rotates the root meanwhile: what it has signed would not show that.
+    async fn write_all(&self, actor: &Actor, tree: &[Branch], root: &Signer, made: &Made) -> Result<()> {
+        let mut all: Vec<_> = self.keeping(root.entry()).await?.into_iter().collect();
+        all.extend(self.plan_all(actor, tree, made).await?);
+        self.records.write_together(actor, &all).await
     }
 
     async fn plan_all(&self, actor: &Actor, tree: &[Branch], made: &Made) -> Result<Vec<Planned<Credential>>> {

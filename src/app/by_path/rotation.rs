@@ -1,6 +1,7 @@
 //! Certificates while they are rotated: each turn is one write, done again when somebody else was faster. When an authority
 //! gains, loses or changes its second version, whatever it has signed shows that in the same write.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::app::batch::{Planned, TRIES};
@@ -31,6 +32,8 @@ struct Turned {
     /// What there was, the newest first; nothing for a version that was added.
     before: Vec<Version>,
     after: Known,
+    /// The children that show it, if they were to.
+    told: Option<HashSet<RecordId>>,
 }
 
 impl ByPath {
@@ -69,44 +72,87 @@ impl ByPath {
     /// Whoever writes at the same time is waited for: what was read is read again, and decided again.
     async fn rotate(&self, actor: &Actor, id: RecordId, mut turn: Turn, concatenates: bool) -> Result<Turned> {
         for _ in 0..TRIES {
-            let entry = self.require_certificate(actor, turn.action(), id).await?;
-            entry.head.require_writer(&Origin::Rest)?;
-            let before = match &mut turn {
-                Turn::Add { content, .. } => {
-                    let (ca, is_made) = (content.material.get("ca"), content.generated.is_some());
-                    content.signed = self.signed_now(&entry.head.name, &content.signed, ca, is_made).await?;
-                    Vec::new()
-                }
-                Turn::Move(_) | Turn::Remove(_) => self.all_versions(&entry, None).await?,
-            };
-            let planned = self.records.plan(actor, &*entry, |stamp| turn.body(&entry, &before, stamp))?;
-            self.require_fitting(&Path::parse(&entry.head.name)?, Some(id), &planned.entry.body).await?;
-            // Whatever else comes or goes, its children trust what they trusted, unless it is asked to move one.
-            let waits = |entry: &Entry<Credential>| waiting(&entry.body).map(|version| version.id);
-            let is_told = matches!(turn, Turn::Move(_)) || waits(&entry) != waits(&planned.entry);
-            match self.write_with_children(actor, planned, concatenates && is_told).await {
+            match self.try_to_rotate(actor, id, &mut turn, concatenates).await {
                 Err(Error::Conflict(Conflict::Stale { .. })) => {}
-                written => return Ok(Turned { before, after: written? }),
+                Err(error) => return Err(error),
+                Ok(turned) => {
+                    if let Some(told) = &turned.told {
+                        self.tell_latecomers(actor, id, told).await?;
+                    }
+                    return Ok(turned);
+                }
             }
         }
         Err(Conflict::Stale { what: format!("certificate {id}") }.into())
     }
 
-    /// Writes the next revision of an authority or anybody, and of what it has signed if that is told of it.
-    async fn write_with_children(&self, actor: &Actor, planned: Planned<Credential>, is_told: bool) -> Result<Known> {
+    async fn try_to_rotate(&self, actor: &Actor, id: RecordId, turn: &mut Turn, concatenates: bool) -> Result<Turned> {
+        let entry = self.require_certificate(actor, turn.action(), id).await?;
+        entry.head.require_writer(&Origin::Rest)?;
+        let (mut before, mut all) = (Vec::new(), Vec::new());
+        match turn {
+            Turn::Add { content, .. } => {
+                let (ca, is_made) = (content.material.get("ca"), content.generated.is_some());
+                let (signed, signer) = self.signed_now(&entry.head.name, &content.signed, ca, is_made).await?;
+                content.signed = signed;
+                // Before all else: of two who have signed each other, one is the other's child.
+                all.extend(signer);
+            }
+            Turn::Move(_) | Turn::Remove(_) => before = self.all_versions(&entry, None).await?,
+        }
+        let planned = self.records.plan(actor, &*entry, |stamp| turn.body(&entry, &before, stamp))?;
+        self.require_fitting(&Path::parse(&entry.head.name)?, Some(id), &planned.entry.body).await?;
+        // Whatever else comes or goes, its children trust what they trusted, unless it is asked to move one.
+        let waits = |entry: &Entry<Credential>| waiting(&entry.body).map(|version| version.id);
+        let is_told = concatenates && (matches!(turn, Turn::Move(_)) || waits(&entry) != waits(&planned.entry));
         let after = Arc::new(planned.entry.clone());
-        let mut all = vec![planned];
-        if is_told {
-            let path = Path::parse(&after.head.name)?;
-            let pair = Pair::of(&after);
-            for child in self.children(path.as_str()).await? {
-                if let Some(body) = shown_by(&child.body, &path, &pair) {
-                    all.push(self.records.plan(actor, &*child, |_| Ok(body))?);
-                }
+        all.push(planned);
+        let children = if is_told { self.plan_children(actor, &after, |_, _| true).await? } else { Vec::new() };
+        let told = is_told.then(|| children.iter().map(|child| child.entry.head.id).collect());
+        all.extend(children);
+        self.records.write_together(actor, &all).await?;
+        Ok(Turned { before, after, told })
+    }
+
+    /// The next revisions of an authority's children, as they show the versions that it has here.
+    async fn plan_children(
+        &self,
+        actor: &Actor,
+        authority: &Known,
+        is_wanted: impl Fn(&Known, &Credential) -> bool,
+    ) -> Result<Vec<Planned<Credential>>> {
+        let (path, pair) = (Path::parse(&authority.head.name)?, Pair::of(authority));
+        let mut all = Vec::new();
+        for child in self.children(path.as_str()).await? {
+            if let Some(body) = shown_by(&child.body, &path, &pair).filter(|body| is_wanted(&child, body)) {
+                all.push(self.records.plan(actor, &*child, |_| Ok(body))?);
             }
         }
-        self.records.write_together(actor, &all).await?;
-        Ok(after)
+        Ok(all)
+    }
+
+    /// Whoever was signed and written between the look at the children and the write knows one of the authority's
+    /// certificates only, and was not told. All of them are there by now: who is written later has seen this turn, for it
+    /// has the authority checked in its own transaction. So the children are looked at again, as the authority is now.
+    ///
+    /// A process that ends before that leaves it to the next turn, before which nothing is signed by what came to wait.
+    async fn tell_latecomers(&self, actor: &Actor, id: RecordId, told: &HashSet<RecordId>) -> Result<()> {
+        let trusted = |body: &Credential| body.lineage.as_deref().and_then(|lineage| lineage.signed.trusted.clone());
+        for _ in 0..TRIES {
+            let Some(authority) = self.records.known(Key::Ids(&[id])).await?.pop() else { return Ok(()) };
+            let is_late = |child: &Known, body: &Credential| {
+                !told.contains(&child.head.id) && trusted(&child.body) != trusted(body)
+            };
+            let late = self.plan_children(actor, &authority, is_late).await?;
+            if late.is_empty() {
+                return Ok(());
+            }
+            match self.records.write_together(actor, &late).await {
+                Err(Error::Conflict(Conflict::Stale { .. })) => {}
+                done => return done,
+            }
+        }
+        Err(Conflict::Stale { what: format!("what certificate {id} has signed") }.into())
     }
 
     /// What REST callers wrote of it.

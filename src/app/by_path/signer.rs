@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::batch::Planned;
 use crate::app::by_path::{ByPath, Known, Version};
 use crate::app::certificates::bound_to;
 use crate::app::ports::Key;
@@ -137,20 +138,32 @@ impl ByPath {
 
     /// Who signed something for this path, with what is trusted beside it now: while a key was made, or another was faster,
     /// a version of the authority may have come or gone. What was brought may trust more than what is here.
+    ///
+    /// Beside it, to be written with it, the authority as it was seen: whoever rotates that first makes the write fail, so
+    /// that it is looked at again. A child that comes first is found by whoever rotates.
     pub(super) async fn signed_now(
         &self,
         path: &str,
         signed: &Signed,
         ca: Option<&SecretText>,
         is_made: bool,
-    ) -> Result<Signed> {
+    ) -> Result<(Signed, Option<Planned<Credential>>)> {
         let others = signed.by.as_ref().filter(|by| !by.as_str().eq_ignore_ascii_case(path));
-        let Some(by) = others else { return Ok(signed.clone()) };
+        let Some(by) = others else { return Ok((signed.clone(), None)) };
         let found = self.records.known::<Credential>(Key::Names(&[by.as_str()])).await?.pop();
-        let Some(authority) = found.filter(|entry| is_certificate(entry)) else { return Ok(signed.clone()) };
+        let Some(authority) = found.filter(|entry| is_certificate(entry)) else { return Ok((signed.clone(), None)) };
         let trusted = Pair::of(&authority).beside(ca).map(|pem| pem.expose().to_owned());
         let brought = signed.trusted.clone().filter(|_| !is_made);
-        Ok(Signed { trusted: trusted.or(brought), by: signed.by.clone() })
+        let signed = Signed { trusted: trusted.or(brought), by: signed.by.clone() };
+        Ok((signed, self.keeping(&authority).await?))
+    }
+
+    /// Nothing for one of a resource: it has one certificate, which nobody rotates here.
+    pub(super) async fn keeping(&self, authority: &Entry<Credential>) -> Result<Option<Planned<Credential>>> {
+        match authority.head.origin {
+            Origin::Rest => self.records.plan_keeping(authority.clone()).await.map(Some),
+            Origin::Resource(_) | Origin::Own => Ok(None),
+        }
     }
 
     /// Whoever asks for what this authority could not sign is told so, though what is there may do.

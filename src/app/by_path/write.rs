@@ -246,19 +246,21 @@ impl ByPath {
     async fn try_write(&self, actor: &Actor, slot: &Slot, draft: &Draft) -> Result<Version> {
         let Setting { signed, material, .. } = &draft.setting;
         let is_made = draft.generated.is_some();
-        let signed = self.signed_now(slot.path.as_str(), signed, material.get("ca"), is_made).await?;
+        let (signed, signer) = self.signed_now(slot.path.as_str(), signed, material.get("ca"), is_made).await?;
         let body = self.next(slot, draft, signed);
         self.require_fitting(&slot.path, slot.current.as_ref().map(|entry| entry.head.id), &body).await?;
-        let written = match &slot.current {
-            Some(entry) => self.records.revise(actor, entry, body).await?,
+        let planned = match &slot.current {
+            Some(entry) => self.records.plan(actor, entry, |_| Ok(body))?,
             None => {
                 let name = slot.path.as_str().to_owned();
                 let (tenant, retain_for) = (slot.path.tenant(), SignedDuration::ZERO);
                 let new = NewRecord { tenant, name, origin: Origin::Rest, retain_for };
-                self.records.create(actor, self.records.new_id(), new, body).await?
+                self.records.plan_new(actor, self.records.new_id(), new, body)
             }
         };
-        let written = Arc::new(written);
+        let written = Arc::new(planned.entry.clone());
+        let all: Vec<_> = signer.into_iter().chain([planned]).collect();
+        self.records.write_together(actor, &all).await?;
         Version::active(&written).ok_or_else(|| Error::internal("a version was written that is not active"))
     }
 

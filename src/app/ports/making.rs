@@ -23,6 +23,9 @@ pub trait Keymaker: Countersign + Inspect + Crypt + SignTokens + Send + Sync {
     /// CredHub's manner `certificate` is the leaf, `ca` who signed it, `private_key` PKCS#1.
     async fn certificate(&self, plan: &CertificatePlan, issuer: Option<&Material>) -> Result<Material>;
 
+    /// How many keys are made at one time, at most. Dozens besides may wait.
+    fn hands(&self) -> usize;
+
     /// What the first certificate of a PEM text says.
     fn facts(&self, certificate: &SecretText) -> Result<Facts>;
 }

@@ -245,10 +245,14 @@ async fn requests_beyond_the_limit_are_told_to_come_again() {
 
 /// A write whose last two bytes are still to come, after the server began to read it.
 async fn half_sent(house: &House) -> TlsStream<TcpStream> {
+    half_sent_to(house, "/v1/credentials").await
+}
+
+async fn half_sent_to(house: &House, path: &str) -> TlsStream<TcpStream> {
     let mut stream = connect(house, config(house, None, "http/1.1")).await;
     let body = r#"{"name":"slow","credential_pairs":{"a":"b"}}"#;
     let head = format!(
-        "POST /v1/credentials HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
+        "POST {path} HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
         authorization(house),
         body.len()
     );
@@ -288,8 +292,21 @@ async fn a_shutdown_does_not_wait_forever() {
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_ended_and_writes_nothing() {
     let house = House::limited(Limits { request: SHORT, ..Limits::default() }).await;
-    let mut slow = half_sent(&house).await;
-    assert!(until_closed(&mut slow).await.unwrap().starts_with("HTTP/1.1 503"));
+    for (dialect, path) in [("confidant", "/v1/credentials"), ("credhub", "/api/v1/data")] {
+        let mut slow = half_sent_to(&house, path).await;
+        let said = until_closed(&mut slow).await.unwrap();
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503"), "{said}");
+        assert!(head.contains("\r\nretry-after: 5\r\n"), "{said}");
+        assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{said}");
+        let told: serde_json::Value = serde_json::from_str(body).unwrap();
+        let [(field, words)] = &told.as_object().unwrap().iter().collect::<Vec<_>>()[..] else { panic!("{told}") };
+        assert!(*field == "error" && words.as_str().unwrap().contains("took too long"), "{told}");
+        let counted = format!("dialect=\"{dialect}\",method=\"POST\",route=\"{path}\",status=\"503\"}} 1");
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &house.registry).unwrap();
+        assert!(page.contains(&counted), "{page}");
+    }
     assert_eq!(answer(house.ops(Method::GET, "/v1/credentials")).await.1["credentials"], json!([]));
     house.close().await;
 }

@@ -145,3 +145,27 @@ async fn who_cannot_sign_signs_nothing_anew() {
     assert_eq!(value(&stock, "/leaf").await["ca"], new["value"]["certificate"]);
     stock.close().await;
 }
+
+/// What is signed anew has its key too, which may be in the way of another credential of the same service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_get_a_field_that_a_service_has_already_is_refused_with_all_others() {
+    let stock = Stock::open().await;
+    let pem = stock.leaf["value"]["certificate"].clone();
+    put(&stock, certificate("/brought", json!({"certificate": pem, "ca_name": "/root"}))).await;
+    let brought = stock.id("/brought").await.replace('-', "");
+    let other = stock.credential("other", json!({"private_key": "x"})).await;
+    let service = async |ids: &[&str]| {
+        let (status, put) = stock.send(Method::PUT, "/v1/services/till", &json!({"credentials": ids})).await;
+        assert_eq!(status, 200, "{put}");
+    };
+    service(&[&brought, &other]).await;
+    let before = current(&stock, "/leaf").await;
+    assert_refused(&stock, [case(Method::POST, BULK, json!({"signed_by": "/root"}), 409, "private_key")]).await;
+    assert_eq!(current(&stock, "/leaf").await, before);
+    assert!(value(&stock, "/brought").await["private_key"].is_null());
+    service(&[&brought]).await;
+    assert_eq!(bulk(&stock, "/root").await, json!(["/brought", "/leaf"]));
+    assert_ne!(current(&stock, "/leaf").await, before);
+    assert!(value(&stock, "/brought").await["private_key"].is_string());
+    stock.close().await;
+}

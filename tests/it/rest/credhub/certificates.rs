@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{DATA, column, current, generate, members, set, text, value};
-use crate::rest::house::House;
+use crate::rest::house::{House, answer};
 
 async fn ca(house: &House, name: &str) -> Value {
     generate(house, name, "certificate", json!({"common_name": name, "is_ca": true})).await
@@ -234,5 +234,41 @@ async fn another_version_can_be_brought_and_can_wait() {
     assert_eq!(add(own, false).await.0, 200);
     assert_eq!(current(&house, "/ca").await[0]["value"]["certificate"], two["value"]["certificate"]);
     assert_eq!(add(json!({}), false).await.0, 400);
+    house.close().await;
+}
+
+/// One record of what is shown, which names each revision that is.
+#[tokio::test]
+async fn who_reads_versions_is_recorded_with_each_revision_once() {
+    let house = House::open().await;
+    ca(&house, "/ca").await;
+    let id = id(&house, "/ca").await;
+    let versions = format!("/api/v1/certificates/{id}/versions");
+    let again = async |body: Value| {
+        let (status, made) = house.send(Method::POST, &format!("/api/v1/certificates/{id}/regenerate"), &body).await;
+        assert_eq!(status, 200, "{made}");
+    };
+    again(json!({})).await;
+    again(json!({"set_as_transitional": true})).await;
+    let others = |numbers: &[u64]| numbers.iter().map(|number| json!(["/ca", number])).collect::<Vec<_>>();
+    // Of those that count, both are in the last revision.
+    for (query, shown, with) in [("", 3, others(&[2, 1])), ("?current=true", 2, others(&[]))] {
+        let (stored, from) = (house.recorded().await, house.reads(0).len());
+        let (_, all) = house.get(&format!("{versions}{query}")).await;
+        assert_eq!(all.as_array().unwrap().len(), shown);
+        let records = house.reads(from);
+        assert_eq!((records.len(), house.recorded().await), (1, stored + 1));
+        let record = &records[0];
+        assert_eq!([&record["who"], &record["action"], &record["name"]], ["ops", "read", "/ca"]);
+        assert_eq!((&record["id"], &record["revision"]), (&json!(id.replace('-', "")), &json!(3)));
+        assert_eq!(record["with"].as_array().cloned().unwrap_or_default(), with, "{record}");
+        assert_eq!(record["outcome"], "done");
+    }
+    // Who may not is recorded too, and is told nothing.
+    let from = house.reads(0).len();
+    let request = house.client.get(house.url(&versions)).bearer_auth("uaa-client:other");
+    assert_eq!(answer(request).await.0, 404);
+    let records = house.reads(from);
+    assert_eq!((records.len(), &records[0]["outcome"], &records[0]["name"]), (1, &json!("denied"), &json!("/ca")));
     house.close().await;
 }
