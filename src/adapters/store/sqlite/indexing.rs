@@ -10,8 +10,10 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::trigrams;
 use crate::app::ports::{Append, Change, Write};
 
-/// After the last write, or the last step.
+/// After the last write.
 const PAUSE: Duration = Duration::from_millis(5);
+/// After a step behind which there may be more.
+const BREATH: Duration = Duration::from_millis(1);
 /// New names that are indexed although there is no pause: a search looks through what is not indexed.
 const LONG: usize = 16_384;
 /// After a step that failed.
@@ -99,7 +101,8 @@ impl Indexing {
             (self.begun, self.more) = (true, true);
         }
         let is_due = self.begun && (self.more || self.new >= trigrams::STEP as usize);
-        let rest = self.not_before.map_or(PAUSE, |time| time.saturating_duration_since(Instant::now()).max(PAUSE));
+        let pause = if self.more { BREATH } else { PAUSE };
+        let rest = self.not_before.map_or(pause, |time| time.saturating_duration_since(Instant::now()).max(pause));
         is_due.then_some(rest)
     }
 

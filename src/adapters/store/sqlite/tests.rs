@@ -11,15 +11,11 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, StatementStatus};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::SqliteStore;
-use super::file;
-use super::reader::{DUE, LOOK_UPS};
-use super::search::{AMONG, COUNT, LIST, SCAN};
-use super::trigrams::{BEHIND, LAST, MATCHING, OUTDATED};
 use super::writer::QUEUE;
 use crate::adapters::store::contract::{Acts, append_until_acknowledged, at, first, id, revision};
 use crate::app::alarm::Alarm;
@@ -28,6 +24,7 @@ use crate::domain::name::RecordId;
 use crate::domain::record::{Class, Release};
 use crate::domain::{Error, Result};
 
+mod plans;
 mod searches;
 
 fn fresh() -> (TempDir, PathBuf, SqliteStore) {
@@ -329,54 +326,6 @@ async fn what_fails_in_a_batch_leaves_nothing_and_spares_the_rest() {
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, false, true, false]);
     assert!(matches!(&results[3], Err(Error::Unavailable { detail, .. }) if detail == "as told"), "{results:?}");
     assert_eq!((count(&path, "records"), count(&path, "revisions")), (3, 3));
-}
-
-const LISTS: [&str; 4] = [LIST, SCAN, COUNT, DUE];
-/// Of what is in names. What SQLite finds in the index of trigrams it sorts by name.
-const SEARCHES: [&str; 4] = [AMONG, MATCHING, BEHIND, LAST];
-
-/// How SQLite goes about a statement. What it does with the array of ids that it is given does not count.
-fn plan(connection: &Connection, sql: &str) -> String {
-    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let (mut rows, mut plan) = (statement.raw_query(), Vec::new());
-    while let Some(row) = rows.next().unwrap() {
-        plan.push(row.get::<_, String>(3).unwrap());
-    }
-    plan.join("; ").replace("SCAN json_each", "")
-}
-
-#[test]
-fn no_statement_walks_more_than_it_answers() {
-    let (_folder, path, _store) = fresh();
-    let connection = file::writer(&path).unwrap();
-    for sql in LOOK_UPS.into_iter().chain(LISTS) {
-        let plan = plan(&connection, sql).replace("SCAN (subquery", "");
-        assert!(plan.contains("SEARCH") && !plan.contains("SCAN") && !plan.contains("TEMP"), "{sql}: {plan}");
-        let whole_class = plan.contains("(class=?)");
-        assert!(!whole_class || LISTS.contains(&sql), "{sql}: {plan}");
-    }
-    for sql in SEARCHES {
-        let plan = plan(&connection, sql).replace("SCAN trigrams VIRTUAL TABLE INDEX 0:M1", "SEARCH by trigrams");
-        assert!(plan.contains("SEARCH") && !plan.contains("class=?"), "{sql}: {plan}");
-        assert!(!plan.replace("SCAN (subquery", "").contains("SCAN"), "{sql}: {plan}");
-    }
-}
-
-#[test]
-fn no_statement_is_compiled_again_for_another_value() {
-    let (_folder, path, _store) = fresh();
-    let connection = file::writer(&path).unwrap();
-    for sql in LOOK_UPS.into_iter().chain(LISTS).chain(SEARCHES).chain([OUTDATED]) {
-        let mut statement = connection.prepare_cached(sql).unwrap();
-        for value in 1..4 {
-            for parameter in 1..=statement.parameter_count() {
-                statement.raw_bind_parameter(parameter, value).unwrap();
-            }
-            let mut rows = statement.raw_query();
-            while rows.next().is_ok_and(|row| row.is_some()) {}
-        }
-        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
-    }
 }
 
 /// Tells the children of the tests below where the store is; without it they do nothing.
