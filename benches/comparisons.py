@@ -220,6 +220,7 @@ def growth(bench):
     names = {10 ** power: filled(bench, 10 ** power) for power in range(2, largest + 1)}
     slope(bench, "Growth of read latency with names", {number: (server, server.read()) for number, server in names.items()}, 0.10)
     slope(bench, "Growth of the time to find 20 names among", {number: (server, server.folder()) for number, server in names.items()}, 0.10)
+    slope(bench, "Growth of the time to find 20 names by a part of them among", {number: (server, server.part()) for number, server in names.items()}, 0.10)
     last = names.pop(10 ** largest)
     for server in names.values():
         server.stop()

@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import secrets
+import statistics
 import subprocess
+import time
 import urllib.request
 import ssl
 
@@ -191,6 +193,27 @@ class Strongroom(Server):
         for n in range(20):
             self.call("PUT", "/api/v1/data", {"name": f"/folder/{n}", "type": "value", "value": VALUE})
         return {"method": "GET", "path": "/api/v1/data?path=/folder", "headers": self.headers()}
+
+    def part(self):
+        """Twenty names that share a part with no other, and the request that finds them. The first search has names indexed: waits until it is done."""
+        for n in range(20):
+            self.call("PUT", "/api/v1/data", {"name": f"/apart/{n}-needle", "type": "value", "value": VALUE})
+        find = "/api/v1/data?name-like=-needle"
+
+        def median(path):
+            times = []
+            for _ in range(9):
+                begun = time.monotonic()
+                found = len(self.call("GET", path)["credentials"])
+                times.append(time.monotonic() - begun)
+                if found != 20:
+                    raise NotSeen(f"{path} finds {found} names, and not 20")
+            return statistics.median(times)
+
+        median(find)
+        time.sleep(1)
+        until(lambda: median(find) < 2 * median("/api/v1/data?path=/apart"), 300, "names are indexed", every=1)
+        return {"method": "GET", "path": find, "headers": self.headers()}
 
 
 class OpenBao(Server):

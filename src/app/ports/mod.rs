@@ -189,7 +189,8 @@ pub trait Store: Send + Sync {
     async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>>;
 
     /// Current revisions of records that are not released and have such names, in the order of their lower-cased names,
-    /// after the name `after`, at most `limit`. Looks at no names that begin otherwise.
+    /// after the name `after`, at most `limit`. Looks at no names that begin otherwise, and for a part of three letters and
+    /// more of credentials' names at few others than it answers.
     async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
 
     /// Revisions of one record in their order, beginning with this number, at most `limit`.

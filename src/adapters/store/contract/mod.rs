@@ -8,6 +8,7 @@ mod lookups;
 mod races;
 mod releases;
 mod sample;
+pub(super) mod searches;
 mod vacant;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(super) use races::append_until_acknowledged;
 use races::*;
 use releases::*;
 pub(super) use sample::*;
+use searches::*;
 
 use super::postgres::server;
 use super::{MemoryStore, PostgresStore, SqliteStore};
@@ -100,6 +102,7 @@ contract![
     purging_forgets_what_is_due,
     lists_are_ordered_and_paged_by_lower_cased_name,
     lists_are_narrowed_by_how_names_begin_and_what_is_in_them,
+    any_part_of_any_name_is_found_whatever_was_written,
     many_records_are_found_at_once,
     aliases_in_an_order_are_found_up_to_a_place,
     a_revision_is_found_by_its_own_id,

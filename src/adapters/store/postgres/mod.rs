@@ -11,9 +11,11 @@ mod pool;
 mod reader;
 mod row;
 mod schema;
+mod search;
 mod session;
 mod snapshot;
 mod transaction;
+mod trigrams;
 mod vacant;
 mod writer;
 
@@ -37,12 +39,14 @@ use journals::Notary;
 use pool::Pool;
 use session::Dialer;
 use snapshot::Moment;
+use trigrams::Index;
 use writer::Writer;
 
 pub struct PostgresStore {
     id: StoreId,
     dialer: Dialer,
     pool: Pool,
+    index: Index,
     notary: Notary,
     writer: Writer,
 }
@@ -59,7 +63,8 @@ impl PostgresStore {
         let id = schema::store_id(&mut session.connection).await?;
         let pool = Pool::new(dialer.clone());
         let notary = Notary::new(dialer.clone());
-        Ok(Self { id, notary, writer: Writer::start(dialer.clone(), id, session), pool, dialer })
+        let index = Index::new(dialer.clone());
+        Ok(Self { id, index, notary, writer: Writer::start(dialer.clone(), id, session), pool, dialer })
     }
 
     /// Whether the database has a schema of ours. Makes nothing.
@@ -97,7 +102,7 @@ impl Store for PostgresStore {
     }
 
     async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        reader::list(&self.pool, class, names, after, limit).await
+        search::list(&self.pool, &self.index, class, names, after, limit).await
     }
 
     async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {

@@ -8,9 +8,9 @@ use sqlx::{Postgres, query};
 
 use super::pool::Pool;
 use super::row::{self, select_current};
-use crate::adapters::store::{Range, name_key};
+use crate::adapters::store::name_key;
 use crate::app::audit::Position;
-use crate::app::ports::{Age, Key, Names, RevisionRow, Row, Which, WrappedKey};
+use crate::app::ports::{Age, Key, RevisionRow, Row, Which, WrappedKey};
 use crate::domain::Result;
 use crate::domain::name::{RecordId, Revision, VersionId};
 use crate::domain::record::Class;
@@ -25,10 +25,6 @@ const BY_ALIASES: &str = select_current!(
 );
 const BY_LINK: &str =
     select_current!("r.class = $1 AND r.id IN (SELECT from_id FROM strongroom.links WHERE to_id = $2)");
-const LIST: &str = select_current!(
-    "r.class = $1 AND r.name_key > $3 AND r.name_key < $4 AND position($5::bytea IN r.name_key) > 0
-       AND r.released_at IS NULL ORDER BY r.name_key LIMIT $2"
-);
 const VERSION: &str = "
     SELECT record, number, version_id, at, actor, epoch, sealed FROM strongroom.revisions WHERE version_id = $1";
 const REVISIONS: &str = "
@@ -76,20 +72,6 @@ pub(super) async fn find(pool: &Pool, class: Class, key: Key<'_>) -> Result<Vec<
         }
         Key::LinksTo(id) => select(pool, || query(BY_LINK).bind(class).bind(row::uuid(id))).await,
     }
-}
-
-pub(super) async fn list(
-    pool: &Pool,
-    class: Class,
-    names: Names<'_>,
-    after: Option<&str>,
-    limit: usize,
-) -> Result<Vec<Row>> {
-    let (class, limit, Range { from, to, part }) = (row::class_number(class), at_most(limit), Range::of(names, after));
-    // No name has such a byte.
-    let to: Vec<u8> = to.unwrap_or_default().bytes().chain([0xff]).collect();
-    let (from, part) = (from.as_bytes(), part.as_bytes());
-    select(pool, || query(LIST).bind(class).bind(limit).bind(from).bind(&to[..]).bind(part)).await
 }
 
 pub(super) async fn version(pool: &Pool, id: VersionId) -> Result<Option<RevisionRow>> {
@@ -148,7 +130,10 @@ pub(super) fn wrapped_key(columns: &PgRow) -> Result<WrappedKey> {
     Ok(WrappedKey { epoch: row::number(columns, 0)?, root: row::get(columns, 1)?, wrapped: row::get(columns, 2)? })
 }
 
-async fn select<'q>(pool: &Pool, statement: impl Fn() -> Query<'q, Postgres, PgArguments>) -> Result<Vec<Row>> {
+pub(super) async fn select<'q>(
+    pool: &Pool,
+    statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
+) -> Result<Vec<Row>> {
     pool.read(statement).await?.iter().map(row::read).collect()
 }
 

@@ -4,18 +4,22 @@
 mod checkpoint;
 mod examine;
 mod file;
+mod indexing;
 mod log_index;
 mod reader;
 mod row;
 mod schema;
+mod search;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod trigrams;
 mod vacant;
 mod write;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -44,8 +48,9 @@ impl SqliteStore {
         let mut connection = file::writer(&path)?;
         file::write_log_again(&path, &connection)?;
         schema::migrate(&mut connection)?;
-        let writer = Writer::start(path.clone(), connection, alarm.clone())?;
-        Ok(Self { readers: Readers::new(path), writer, alarm })
+        let index = Arc::default();
+        let writer = Writer::start(path.clone(), connection, alarm.clone(), Arc::clone(&index))?;
+        Ok(Self { readers: Readers::new(path, index), writer, alarm })
     }
 
     /// How many transactions were committed by this handle.
@@ -79,7 +84,11 @@ impl Store for SqliteStore {
     }
 
     async fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        self.readers.list(class, names, after, limit)
+        let rows = self.readers.list(class, names, after, limit);
+        if self.readers.index().must_tell() {
+            self.writer.wake();
+        }
+        rows
     }
 
     async fn version(&self, id: VersionId) -> Result<Option<RevisionRow>> {

@@ -9,12 +9,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::file::Opened;
+use super::indexing::Indexed;
 use super::log_index::{self, LogIndex};
 use super::row::{self, select_current};
 use super::{file, schema};
-use crate::adapters::store::{Range, name_key};
+use crate::adapters::store::name_key;
 use crate::app::audit::Position;
-use crate::app::ports::{Age, Key, Names, RevisionRow, Row, Which, WrappedKey};
+use crate::app::ports::{Age, Key, RevisionRow, Row, Which, WrappedKey};
 use crate::domain::name::{RecordId, Revision, StoreId, VersionId};
 use crate::domain::record::Class;
 use crate::domain::{Error, Result};
@@ -35,10 +36,6 @@ const BY_ALIASES: &str = select_current!(
     "+r.class = ?1 AND r.id IN (SELECT record FROM aliases WHERE class = ?1 AND kind = ?2 AND value <= ?3)"
 );
 const BY_LINK: &str = select_current!("+r.class = ?1 AND r.id IN (SELECT from_id FROM links WHERE to_id = ?2)");
-const LIST: &str = select_current!(
-    "r.class = ?1 AND r.name_key > ?3 AND r.name_key < ?4 AND (?5 = '' OR instr(r.name_key, ?5) > 0)
-        AND r.released_at IS NULL ORDER BY r.name_key LIMIT ?2"
-);
 const VERSION: &str = "
     SELECT record, number, version_id, at, actor, epoch, sealed FROM revisions WHERE version_id = ?1";
 const REVISIONS: &str = "
@@ -59,19 +56,18 @@ const NEWEST: &str = "
 const SEALED_UNDER: &str = "
     SELECT v.epoch, count(*) FROM records r JOIN revisions v ON v.record = r.id
     WHERE r.class = ?1 AND r.released_at IS NULL GROUP BY v.epoch ORDER BY v.epoch";
-const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
+pub(super) const DUE: &str = select_current!("r.purge_at <= ?1 ORDER BY r.purge_at LIMIT ?2");
 
 #[cfg(test)]
 pub(super) const LOOK_UPS: [&str; 9] =
     [BY_ID, BY_IDS, BY_NAME, BY_NAMES, BY_ALIAS, BY_ALIASES, BY_LINK, VERSION, NEWEST_OF];
-#[cfg(test)]
-pub(super) const LISTS: [&str; 2] = [LIST, DUE];
 
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Opened>>,
     log: Arc<LogIndex>,
     last: Mutex<Last>,
+    index: Arc<Indexed>,
 }
 
 /// The end of the chain of notes, as it was when the index of the log was so.
@@ -82,8 +78,12 @@ struct Last {
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { log: LogIndex::of(&path), path, idle: Mutex::default(), last: Mutex::default() }
+    pub(super) fn new(path: PathBuf, index: Arc<Indexed>) -> Self {
+        Self { log: LogIndex::of(&path), path, idle: Mutex::default(), last: Mutex::default(), index }
+    }
+
+    pub(super) fn index(&self) -> &Indexed {
+        &self.index
     }
 
     pub(super) fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
@@ -99,15 +99,6 @@ impl Readers {
                 select_readable(connection, BY_ALIASES, params![class, row::alias_number(kind), last])
             }
             Key::LinksTo(id) => select(connection, BY_LINK, params![class, id.bytes()]),
-        })
-    }
-
-    pub(super) fn list(&self, class: Class, names: Names<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        let (class, Range { from, to, part }) = (row::class_number(class), Range::of(names, after));
-        // No character comes after the last one that there is.
-        let to = to.map_or_else(|| char::MAX.to_string(), |to| format!("{to}{}", char::MAX));
-        self.on_connection(|connection| {
-            select_readable(connection, LIST, params![class, at_most(limit), from, to, part])
         })
     }
 
@@ -198,7 +189,7 @@ impl Readers {
     }
 
     /// After an error the connection is closed and not used again: a damaged one must not stay.
-    fn on_connection<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    pub(super) fn on_connection<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle().pop(); // a statement of its own: the lock is not held while opening
         let connection = idle.map_or_else(|| file::reader(&self.path), Ok)?;
         let found = read(&connection)?;
@@ -249,12 +240,12 @@ fn select_revisions(connection: &Connection, sql: &str, params: impl Params) -> 
     Ok(found)
 }
 
-fn at_most(limit: usize) -> i64 {
+pub(super) fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// Of current revisions, without rows that cannot be read: one damaged record must not hide all others.
-fn select_readable(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>> {
+pub(super) fn select_readable(connection: &Connection, sql: &str, params: impl Params) -> Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();

@@ -6,7 +6,7 @@ use crate::domain::name::StoreId;
 use crate::domain::{Error, Result};
 
 /// Step n leads from version n to n + 1. Released steps are never edited.
-const STEPS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const STEPS: [&str; 3] = [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 const KNOWN: i64 = STEPS.len() as i64;
 const VERSION: &str = "user_version";

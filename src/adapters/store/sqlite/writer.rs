@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::checkpoint::{self, Checkpoints};
+use super::indexing::{Indexed, Indexing};
 use super::write::{Transaction, read_ledger, write_ledger};
 use super::{SqliteStore, file, schema};
 use crate::adapters::store::apply;
@@ -31,7 +32,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const STOP: Duration = Duration::from_secs(10);
 
 pub(super) struct Writer {
-    queue: Option<SyncSender<Order>>,
+    queue: Option<SyncSender<Message>>,
     thread: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
     witness: Arc<OnceLock<Arc<Witness>>>,
@@ -43,23 +44,31 @@ impl Witnessed for SqliteStore {
     }
 }
 
+enum Message {
+    Write(Order),
+    /// A search wants more of the names to be indexed.
+    Index,
+}
+
 struct Order {
     write: Write,
     answer: oneshot::Sender<Result<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(path: PathBuf, connection: file::Opened, alarm: Alarm) -> Result<Self> {
-        let (queue, orders) = sync_channel(QUEUE);
+    pub(super) fn start(path: PathBuf, connection: file::Opened, alarm: Alarm, index: Arc<Indexed>) -> Result<Self> {
+        let (queue, messages) = sync_channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let store = schema::store_id(&connection)?;
         let checkpoints = Checkpoints::start(path.clone(), alarm.clone())?;
         let witness = Arc::default();
         let (counted, witnessed) = (Arc::clone(&commits), Arc::clone(&witness));
+        let indexing = Indexing::new(index, &connection);
         let connection = Some(connection);
-        let mut desk = Desk { path, store, connection, alarm, checkpoints, commits: counted, witness: witnessed };
+        let mut desk =
+            Desk { path, store, connection, alarm, checkpoints, indexing, commits: counted, witness: witnessed };
         let builder = thread::Builder::new().name("store-writer".into());
-        let thread = builder.spawn(move || desk.serve(&orders)).map_err(file::unavailable)?;
+        let thread = builder.spawn(move || desk.serve(&messages)).map_err(file::unavailable)?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits, witness })
     }
 
@@ -68,11 +77,18 @@ impl Writer {
         let stopped = || file::unavailable("the writer has stopped");
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.try_send(Order { write, answer }).map_err(|error| match error {
+        queue.try_send(Message::Write(Order { write, answer })).map_err(|error| match error {
             TrySendError::Full(_) => Error::Overloaded { retry_after: RETRY_AFTER },
             TrySendError::Disconnected(_) => stopped(),
         })?;
         answered.await.map_err(|_| stopped())?
+    }
+
+    /// To look at what searches want. When its queue is full it has enough to do, and looks afterwards.
+    pub(super) fn wake(&self) {
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(Message::Index);
+        }
     }
 
     pub(super) fn commits(&self) -> u64 {
@@ -101,26 +117,69 @@ struct Desk {
     connection: Option<file::Opened>,
     alarm: Alarm,
     checkpoints: Checkpoints,
+    indexing: Indexing,
     commits: Arc<AtomicU64>,
     witness: Arc<OnceLock<Arc<Witness>>>,
 }
 
 impl Desk {
-    fn serve(&mut self, orders: &Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
-            let mut batch = vec![first];
-            batch.extend(orders.try_iter().take(BATCH - 1));
-            let answers = self.commit(&batch);
-            for (position, Order { write, answer: caller }) in batch.into_iter().enumerate() {
-                let answer = answers.as_ref().map_or_else(|error| Err(error.clone()), |all| all[position].clone());
-                // It holds the keyring, which holds the store: whoever drops that last closes it, and must not be us.
-                drop(write);
-                let _ = caller.send(answer); // the caller may have gone
+    fn serve(&mut self, messages: &Receiver<Message>) {
+        loop {
+            let first = match self.indexing.pause() {
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(pause) => messages.recv_timeout(pause),
+            };
+            match first {
+                Ok(first) => self.write(std::iter::once(first).chain(messages.try_iter().take(BATCH - 1))),
+                Err(RecvTimeoutError::Timeout) => self.index(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.indexing.is_urgent() {
+                self.index();
             }
             self.checkpoints.consider();
         }
         // The last connection to close tidies the log away, and only one that may write can.
         self.checkpoints.stop();
+    }
+
+    fn write(&mut self, messages: impl Iterator<Item = Message>) {
+        let orders = messages.filter_map(|message| match message {
+            Message::Write(order) => Some(order),
+            Message::Index => None,
+        });
+        let batch: Vec<Order> = orders.collect();
+        if batch.is_empty() {
+            return;
+        }
+        let answers = self.commit(&batch);
+        self.indexing.count(batch.iter().map(|order| &order.write));
+        for (position, Order { write, answer: caller }) in batch.into_iter().enumerate() {
+            let answer = answers.as_ref().map_or_else(|error| Err(error.clone()), |all| all[position].clone());
+            // It holds the keyring, which holds the store: whoever drops that last closes it, and must not be us.
+            drop(write);
+            let _ = caller.send(answer); // the caller may have gone
+        }
+    }
+
+    /// As after a failed batch, nothing is built upon a connection that has failed.
+    fn index(&mut self) {
+        if let Err(error) = self.try_index() {
+            self.indexing.failed();
+            tracing::warn!(detail = error.detail(), "the index of names was not brought up to date; it is tried again");
+        }
+    }
+
+    fn try_index(&mut self) -> Result<()> {
+        if self.alarm.is_raised() {
+            return Err(file::unavailable("a sync of the disk failed"));
+        }
+        let mut connection = self.connection.take().map_or_else(|| file::writer(&self.path), Ok)?;
+        checkpoint::watch(&connection);
+        self.indexing.step(&mut connection).inspect_err(|error| file::raise_if_unsynced(error, &self.alarm))?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.connection = Some(connection);
+        Ok(())
     }
 
     /// One transaction. When it fails, all of it failed, refusals too: they were decided on what was lost

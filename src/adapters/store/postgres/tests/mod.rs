@@ -2,4 +2,5 @@
 
 mod batches;
 mod schema;
+mod searches;
 mod sessions;
