@@ -22,7 +22,7 @@ fn records(process: &Strongroom, name: &str) -> i64 {
 /// store. The failpoint holds one write, and the cluster is shared: another test's resource may come first, so it is tried
 /// again until it is ours. Returns the second.
 async fn hold(bench: &Bench, first: &mut Strongroom, name: &str) -> Strongroom {
-    for _ in 0..5 {
+    for _ in 0..12 {
         first.set("FAILPOINTS", Some("store.append=1*sleep(7000)"));
         lead(first).await;
         let mut second = first.beside();
