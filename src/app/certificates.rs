@@ -29,13 +29,16 @@ pub struct Named {
     pub entry: Arc<Entry<Credential>>,
 }
 
+/// An authority, and on what terms it signs for callers.
+type Behind = (Arc<Entry<Credential>>, Terms);
+
 /// Where a caller asks for a certificate: made by [`Certificates::desk`] only. Whether there is an authority behind it
 /// is nobody's to know who may not ask it.
 pub struct Desk {
     name: String,
     /// `None`: the name is none that an authority could have.
     path: Option<Path>,
-    behind: Option<(Arc<Entry<Credential>>, Terms)>,
+    behind: Option<Behind>,
 }
 
 /// A caller may have a certificate of this name: made by [`Certificates::permit`] only.
@@ -178,7 +181,7 @@ impl Desk {
         Error::not_found(format!("certificate authority {}", self.name))
     }
 
-    fn open(self) -> Result<(String, (Arc<Entry<Credential>>, Terms))> {
+    fn open(self) -> Result<(String, Behind)> {
         let missing = self.missing();
         Ok((self.name, self.behind.ok_or(missing)?))
     }
