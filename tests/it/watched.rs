@@ -61,13 +61,13 @@ impl Process {
     }
 }
 
-pub struct Watched<E> {
-    pub store: Arc<SqliteStore>,
+pub struct Watched<E, S = SqliteStore> {
+    pub store: Arc<S>,
     pub eye: Arc<E>,
 }
 
 #[async_trait]
-impl<E: Eye> Store for Watched<E> {
+impl<E: Eye, S: Store> Store for Watched<E, S> {
     async fn find(&self, class: Class, key: Key<'_>) -> Result<Vec<Row>> {
         self.eye.on_find();
         self.store.find(class, key).await

@@ -1,7 +1,8 @@
-//! A hundred leaders that stop with a write in their hands, and go on when another leads. Each "process" is a thread with
-//! a runtime of its own, on its own connection to the store; it stops as a whole, the renewal of its Lease included.
+//! A hundred leaders that stop with a write in their hands, and go on when another leads, on the store that several share:
+//! PostgreSQL. Each "process" is a thread with a runtime of its own, on its own connections to the store; it stops as a
+//! whole, the renewal of its Lease included.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,14 +12,14 @@ use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject
 use kube::api::PostParams;
 use kube::{Api, Client};
 use prometheus_client::metrics::gauge::Gauge;
-use strongroom::adapters::store::SqliteStore;
+use strongroom::adapters::store::PostgresStore;
 use strongroom::adapters::system::SystemClock;
-use strongroom::app::alarm::Alarm;
 use strongroom::app::ports::Fence;
 use strongroom::app::{App, Parts};
 use strongroom::domain::credential::change::{Source, Wish};
 use strongroom::domain::credential::{About, Characters, Generate, Kind};
 use strongroom::domain::record::Owner;
+use strongroom::domain::secret::SecretText;
 use strongroom::domain::{Error, Result};
 use strongroom::k8s::leader::{Election, Options, Term};
 use strongroom::k8s::rights::LEADING;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Cluster};
 use crate::ground::parts;
+use crate::postgres::server;
 use crate::watched::{Eye, Watched};
 
 const LANES: usize = 10;
@@ -110,6 +112,14 @@ impl Eye for Desk {
     }
 }
 
+/// What the processes of a lane share.
+#[derive(Clone)]
+struct Shared {
+    url: String,
+    key: PathBuf,
+    namespace: String,
+}
+
 /// One that stands for election until it is asked to end.
 struct Process {
     desk: Arc<Desk>,
@@ -118,16 +128,17 @@ struct Process {
 }
 
 impl Process {
-    fn start(cluster: &'static Cluster, name: String, namespace: String, data: PathBuf) -> Self {
+    fn start(cluster: &'static Cluster, name: String, shared: Shared) -> Self {
         let (desk, end) = (Arc::new(Desk::default()), CancellationToken::new());
         let (at, stop) = (desk.clone(), end.clone());
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let app = Arc::new(app(&data, at).await);
-                let options = Options { namespace: namespace.clone(), identity: name.clone(), lease: LEASE };
-                let election =
-                    Election::new(&limited(cluster, &namespace).await, options, app.clone(), Gauge::default());
+                let app = Arc::new(app(&shared, at).await);
+                let Shared { namespace, .. } = shared;
+                let client = limited(cluster, &namespace).await;
+                let options = Options { namespace, identity: name.clone(), lease: LEASE };
+                let election = Election::new(&client, options, app.clone(), Gauge::default());
                 election.run(|term| work(app.clone(), name.clone(), term), || (), stop).await.expect("a clean end");
             });
         });
@@ -135,10 +146,9 @@ impl Process {
     }
 }
 
-async fn app(data: &Path, desk: Arc<Desk>) -> App {
-    let store = SqliteStore::open(&data.join("strongroom.db"), Alarm::default()).expect("a store");
-    let store = Arc::new(store);
-    let parts = parts(store.clone(), &data.join("strongroom.key"), Arc::new(SystemClock)).await;
+async fn app(shared: &Shared, desk: Arc<Desk>) -> App {
+    let store = Arc::new(PostgresStore::open(&SecretText::from(shared.url.as_str())).await.expect("a store"));
+    let parts = parts(store.clone(), &shared.key, Arc::new(SystemClock)).await;
     App::new(Parts { store: Arc::new(Watched { store, eye: desk }), ..parts })
 }
 
@@ -230,8 +240,9 @@ fn check(answers: &[Vec<(Fence, Answer)>; 2]) {
 
 /// The times that takeovers took, and how many writes were refused.
 fn lane(cluster: &'static Cluster, namespace: String) -> (Vec<Duration>, usize) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let start = |name: &str| Process::start(cluster, name.to_owned(), namespace.clone(), dir.path().to_owned());
+    let (dir, databases) = (tempfile::tempdir().expect("a folder"), server::shared());
+    let shared = Shared { url: databases.database(), key: dir.path().join("strongroom.key"), namespace };
+    let start = |name: &str| Process::start(cluster, name.to_owned(), shared.clone());
     let first = start("first");
     first.desk.until("the first writes", |state| (!state.answers.is_empty()).then_some(()));
     let processes = [first, start("second")];
@@ -244,9 +255,8 @@ fn lane(cluster: &'static Cluster, namespace: String) -> (Vec<Duration>, usize) 
     check(&answers);
     // What the store holds is what was accepted: nothing came in behind our back.
     let accepted = answers.iter().flatten().filter(|(_, answer)| *answer == Answer::Accepted).count();
-    let store = rusqlite::Connection::open(dir.path().join("strongroom.db")).expect("the store");
-    let held: i64 = store.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).expect("a count");
-    assert_eq!(usize::try_from(held).expect("a number"), accepted);
+    let database = shared.url.rsplit('/').next().expect("a name");
+    assert_eq!(databases.sql(database, "SELECT count(*) FROM strongroom.records").trim(), accepted.to_string());
     (took, answers.iter().flatten().filter(|(_, answer)| *answer == Answer::Fenced).count())
 }
 
