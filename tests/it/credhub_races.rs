@@ -80,6 +80,17 @@ impl Race {
         self.first.refused.load(Ordering::SeqCst)
     }
 
+    fn rotate_before_the_next_write(&self, ca: RecordId) {
+        let other = self.other.clone();
+        self.before_the_next_write(async move { drop(other.regenerate(ca, WAITING).await.unwrap()) });
+    }
+
+    async fn require_trusts_what_waits(&self, made: &Version) {
+        let waiting = self.one.current("/ca").await.unwrap().pop().unwrap();
+        assert!(waiting.is_transitional());
+        assert_eq!(trusted(made), Some(pem(&waiting).as_str()));
+    }
+
     pub fn require_raced(&self) {
         assert!(self.first.act.lock().unwrap().is_none(), "nothing was written");
     }
@@ -180,8 +191,7 @@ async fn of_two_who_delete_one_finds_nothing() {
 async fn two_versions_do_not_both_wait() {
     let race = Race::begin().await;
     let ca = id(&race.other.generate("/ca", None).await);
-    let other = race.other.clone();
-    race.before_the_next_write(async move { drop(other.regenerate(ca, WAITING).await.unwrap()) });
+    race.rotate_before_the_next_write(ca);
     let Err(Error::Invalid(violations)) = race.one.regenerate(ca, WAITING).await else { panic!("both wait") };
     race.require_raced();
     assert_eq!(violations[0].field, "set_as_transitional");
@@ -192,8 +202,7 @@ async fn what_is_made_while_its_authority_is_rotated_trusts_both_of_its_certific
     let race = Race::begin().await;
     let ca = id(&race.other.generate("/ca", None).await);
     let leaf = id(&race.other.generate("/leaf", Some("/ca")).await);
-    let other = race.other.clone();
-    race.before_the_next_write(async move { drop(other.regenerate(ca, WAITING).await.unwrap()) });
+    race.rotate_before_the_next_write(ca);
     let made = race.one.regenerate(leaf, COUNTING).await.unwrap();
     race.require_raced();
     let waiting = race.one.current("/ca").await.unwrap().pop().unwrap();
@@ -219,12 +228,10 @@ async fn a_new_certificate_trusts_what_came_to_wait_since_its_signer_was_asked()
 async fn a_new_certificate_is_not_written_beside_a_turn_of_its_authority_that_it_has_not_seen() {
     let race = Race::begin().await;
     let ca = id(&race.other.generate("/ca", None).await);
-    let other = race.other.clone();
-    race.before_the_next_write(async move { drop(other.regenerate(ca, WAITING).await.unwrap()) });
+    race.rotate_before_the_next_write(ca);
     let made = race.one.generate("/leaf", Some("/ca")).await;
     race.require_raced();
-    let waiting = race.one.current("/ca").await.unwrap().pop().unwrap();
-    assert_eq!(trusted(&made), Some(pem(&waiting).as_str()));
+    race.require_trusts_what_waits(&made).await;
     assert_eq!(trusted(&race.other.current("/leaf").await.unwrap()[0]), trusted(&made));
     assert_eq!(made.revision().0, 1, "it is written once");
     assert_eq!((race.keys.take().0.len(), race.refused()), (1, 1), "it is made once, for two tries");
@@ -249,12 +256,10 @@ async fn a_certificate_that_comes_to_an_authority_is_not_written_beside_a_turn_e
     race.other.generate("/before", None).await;
     race.other.generate("/leaf", Some("/before")).await;
     let ca = id(&race.other.generate("/ca", None).await);
-    let other = race.other.clone();
-    race.before_the_next_write(async move { drop(other.regenerate(ca, WAITING).await.unwrap()) });
+    race.rotate_before_the_next_write(ca);
     let made = race.one.generate("/leaf", Some("/ca")).await;
     race.require_raced();
-    let waiting = race.one.current("/ca").await.unwrap().pop().unwrap();
-    assert_eq!(trusted(&made), Some(pem(&waiting).as_str()));
+    race.require_trusts_what_waits(&made).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,8 @@
 //! An authority's credential, opened for signing. It may have been made elsewhere and imported: with a
 //! name that rcgen cannot express, without a root beside it, or with somebody else's key.
 
-use std::sync::Arc;
-
-use aws_lc_rs::digest::{Context, SHA256};
 use der::Decode;
 use der::asn1::AnyRef;
-use quick_cache::sync::Cache;
 use rcgen::{KeyPair, PKCS_RSA_SHA256, PublicKeyData};
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
@@ -81,40 +77,9 @@ pub(super) fn is_slow_to_open(material: &Material) -> bool {
         .is_some_and(|certificate| certificate.public_key().algorithm.algorithm == OID_PKCS1_RSAENCRYPTION)
 }
 
-/// More authorities than most installations sign with at a time.
-const OPEN: usize = 64;
-
-/// Those that have signed lately, by the digest of their texts. To open one takes longer than several signatures.
-#[derive(Clone)]
-pub(super) struct Authorities(Arc<Cache<[u8; 32], Arc<Authority>>>);
-
-impl Default for Authorities {
-    fn default() -> Self {
-        Self(Arc::new(Cache::new(OPEN)))
-    }
-}
-
-impl Authorities {
-    pub(super) fn held(&self, material: &Material) -> Option<Arc<Authority>> {
-        self.0.get(&digest(material))
-    }
-
-    pub(super) fn open(&self, material: &Material) -> Result<Arc<Authority>> {
-        self.0.get_or_insert_with(&digest(material), || Authority::open(material).map(Arc::new))
-    }
-}
-
-/// Over the lengths too: no text can be moved from one field into the next.
-fn digest(material: &Material) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for field in ["certificate", "private_key", "ca"] {
-        let text = material.get(field).map_or(&[][..], |text| text.expose().as_bytes());
-        context.update(&text.len().to_be_bytes());
-        context.update(text);
-    }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
+/// Everything that decides how it signs.
+pub(super) fn texts(material: &Material) -> [&str; 3] {
+    ["certificate", "private_key", "ca"].map(|field| material.get(field).map_or("", SecretText::expose))
 }
 
 /// A certificate signed with a key that does not belong to the authority's certificate would verify nowhere.

@@ -7,6 +7,7 @@ mod chain;
 mod credhub;
 mod crypt;
 mod given;
+mod held;
 mod inspection;
 mod keys;
 mod pem;
@@ -23,7 +24,8 @@ use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 
-use self::authority::{Authorities, Authority};
+use self::authority::Authority;
+use self::held::Held;
 use super::pool::Pool;
 use crate::app::ports::{Chain, Countersign, Crypt, Inspect, Keymaker, SignTokens, SshLine};
 use crate::domain::authority::{CertificatePlan, Conventions, Facts, Inspection, PublicKey, SigningRequest};
@@ -43,7 +45,7 @@ pub struct Workshop {
     pool: Pool,
     /// Apart, or whoever writes a password waits behind keys.
     brief: Pool,
-    authorities: Authorities,
+    authorities: Arc<Held<Authority>>,
     signers: token::Signers,
 }
 
@@ -54,7 +56,7 @@ impl Workshop {
         Self {
             pool: Pool::new("keys", cores, WAITING),
             brief: Pool::new("hashes", 1, WAITING_BRIEFLY),
-            authorities: Authorities::default(),
+            authorities: Arc::default(),
             signers: token::Signers::default(),
         }
     }
@@ -102,14 +104,13 @@ impl Keymaker for Workshop {
 
 impl Workshop {
     async fn authority(&self, material: &Material) -> Result<Arc<Authority>> {
-        if let Some(held) = self.authorities.held(material) {
+        if let Some(held) = self.authorities.get(&authority::texts(material)) {
             return Ok(held);
         }
-        if !authority::is_slow_to_open(material) {
-            return self.authorities.open(material);
-        }
         let (authorities, material) = (self.authorities.clone(), material.clone());
-        self.pool.run(move || authorities.open(&material)).await
+        let is_slow = authority::is_slow_to_open(&material);
+        let open = move || authorities.get_or_open(&authority::texts(&material), || Authority::open(&material));
+        if is_slow { self.pool.run(open).await } else { open() }
     }
 }
 

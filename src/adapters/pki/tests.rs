@@ -327,8 +327,8 @@ async fn an_authority_is_held_by_all_that_is_in_it() {
         assert_eq!(signed(&of(&first, &first, &second)).await.unwrap(), field(&second, "certificate"));
         assert!(signed(&of(&first, &second, &first)).await.unwrap_err().contains("does not belong"));
     }
-    assert!(pki.authorities.held(&of(&first, &first, &first)).is_some());
-    assert!(pki.authorities.held(&of(&first, &second, &first)).is_none());
+    assert!(pki.authorities.get(&super::authority::texts(&of(&first, &first, &first))).is_some());
+    assert!(pki.authorities.get(&super::authority::texts(&of(&first, &second, &first))).is_none());
 }
 
 #[tokio::test]

@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use der::Decode;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use quick_cache::sync::Cache;
 use rcgen::KeyPair;
 use rustls_pki_types::PrivateKeyDer;
 
+use super::held::Held;
 use super::keys::PrivateKeyInfo;
 use super::pem;
 use crate::domain::secret::SecretText;
 use crate::domain::token::{Claims, VerificationKey};
 use crate::domain::{Error, Result};
 
-/// More keys than any installation signs with at a time.
-const OPEN: usize = 64;
 /// RSA keys below 2048 bits are refused: so many characters has a modulus of that size.
 const MODULUS_MIN: usize = 342;
 
@@ -29,14 +26,8 @@ struct Signer {
     public: VerificationKey,
 }
 
-/// By the digest of their text.
-pub(super) struct Signers(Cache<[u8; 32], Arc<Signer>>);
-
-impl Default for Signers {
-    fn default() -> Self {
-        Self(Cache::new(OPEN))
-    }
-}
+#[derive(Default)]
+pub(super) struct Signers(Held<Signer>);
 
 impl Signers {
     pub(super) fn public(&self, key: &SecretText) -> Result<VerificationKey> {
@@ -51,10 +42,8 @@ impl Signers {
     }
 
     fn open(&self, key: &SecretText) -> Result<Arc<Signer>> {
-        let mut id = [0; 32];
-        id.copy_from_slice(digest(&SHA256, key.expose().as_bytes()).as_ref());
-        self.0.get_or_insert_with(&id, || {
-            open(key).map(Arc::new).ok_or_else(|| {
+        self.0.get_or_open(&[key.expose()], || {
+            open(key).ok_or_else(|| {
                 Error::invalid("key", "must be RSA of 2048 bits or more, or P-256 in PKCS#8, in PEM and not encrypted")
             })
         })

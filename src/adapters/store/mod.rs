@@ -1,6 +1,6 @@
-//! Where records and wrapped data keys are kept: in a file (`sqlite`) or in memory.
+//! Where records and wrapped data keys are kept: in a file (`sqlite`), in PostgreSQL or in memory.
 //!
-//! Which appends are refused, and in which words, is decided here once for both. Bodies come and go
+//! Which appends are refused, and in which words, is decided here once for all. Bodies come and go
 //! sealed: nothing here can read one.
 
 mod column;
@@ -8,6 +8,7 @@ mod column;
 mod contract;
 pub mod memory;
 pub mod postgres;
+mod search;
 pub mod sqlite;
 
 pub use memory::{MemoryJournal, MemoryStore};

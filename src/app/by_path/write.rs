@@ -258,10 +258,13 @@ impl ByPath {
                 self.records.plan_new(actor, self.records.new_id(), new, body)
             }
         };
-        let written = Arc::new(planned.entry.clone());
-        let all: Vec<_> = signer.into_iter().chain([planned]).collect();
+        let mut all: Vec<_> = signer.into_iter().chain([planned]).collect();
         self.records.write_together(actor, &all).await?;
-        Version::active(&written).ok_or_else(|| Error::internal("a version was written that is not active"))
+        let written = all.pop().map(|planned| Arc::new(planned.entry));
+        written
+            .as_ref()
+            .and_then(Version::active)
+            .ok_or_else(|| Error::internal("a version was written that is not active"))
     }
 
     /// What stands at this path next, under this id if something stands there, is what its readers can take.

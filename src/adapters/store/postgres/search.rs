@@ -9,18 +9,12 @@ use super::fault;
 use super::pool::Pool;
 use super::reader::{at_most, select};
 use super::row::{self, select_current};
-use super::trigrams::{CLASS, Index};
+use super::trigrams::Index;
 use crate::adapters::store::Range;
+use crate::adapters::store::search::{CLASS, COMMON, FEW, enough};
 use crate::app::ports::{Names, Row};
 use crate::domain::Result;
 use crate::domain::record::Class;
-
-/// So many names are looked through without asking the index.
-const FEW: usize = 256;
-/// A part that is in more names than this is common: looking through names in their order soon fills a page.
-const COMMON: usize = 4096;
-/// More trigrams of a long part make a search no narrower, but each has to be looked up.
-const MOST: usize = 16;
 
 const LIST: &str = select_current!(
     "r.class = $1 AND r.name_key > $3 AND r.name_key < $4 AND r.released_at IS NULL ORDER BY r.name_key LIMIT $2"
@@ -77,8 +71,7 @@ pub(super) async fn list(
 fn trigrams(part: &[u8]) -> Vec<i32> {
     let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number * 256 + i32::from(*byte));
     let all: BTreeSet<i32> = part.windows(3).map(number).collect();
-    let apart = all.len().div_ceil(MOST).max(1);
-    all.into_iter().step_by(apart).collect()
+    enough(all).collect()
 }
 
 impl Wanted {

@@ -9,10 +9,6 @@ use sqlx::{Connection, Executor, Row};
 use super::fault;
 use super::session::Dialer;
 use crate::domain::Result;
-use crate::domain::record::Class;
-
-/// Only these are searched by what is in their names.
-pub(super) const CLASS: Class = Class::Credential;
 
 /// After an attempt that failed, or that another process was found to make.
 const AGAIN: Duration = Duration::from_secs(60);

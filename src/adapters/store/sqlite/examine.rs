@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::{SqliteStore, file, trigrams};
 use crate::adapters::store::column::class_number;
+use crate::adapters::store::search::CLASS;
 use crate::domain::Result;
 
 /// Enough to see that there is damage and where.
@@ -51,7 +52,7 @@ fn is_index_whole(connection: &Connection) -> rusqlite::Result<bool> {
         indexed = indexed.wrapping_add(place(columns.get(0)?, columns.get_ref(1)?.as_bytes()?));
     }
     let mut statement = connection.prepare(NAMED)?;
-    let mut rows = statement.query(params![upto, class_number(trigrams::CLASS)])?;
+    let mut rows = statement.query(params![upto, class_number(CLASS)])?;
     while let Some(columns) = rows.next()? {
         let (row, name): (i64, String) = (columns.get(0)?, columns.get(1)?);
         let all: BTreeSet<String> = trigrams::each(&name).collect();

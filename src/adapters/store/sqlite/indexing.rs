@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::trigrams;
+use crate::adapters::store::search::CLASS;
 use crate::app::ports::{Append, Change, Write};
 
 /// After the last write.
@@ -90,7 +91,7 @@ impl Indexing {
 
     /// After writes that were committed.
     pub(super) fn count<'a>(&mut self, writes: impl Iterator<Item = &'a Write>) {
-        let is_new = |append: &Append| append.expected.is_none() && append.row.head.class == trigrams::CLASS;
+        let is_new = |append: &Append| append.expected.is_none() && append.row.head.class == CLASS;
         let changes = writes.flat_map(|write| &write.changes);
         self.new += changes.filter(|(change, _)| matches!(change, Change::Append(append) if is_new(append))).count();
     }

@@ -9,14 +9,10 @@ use super::reader::{Readers, at_most, select_readable};
 use super::row::{self, select_current};
 use super::trigrams;
 use crate::adapters::store::Range;
+use crate::adapters::store::search::{CLASS, COMMON, FEW};
 use crate::app::ports::{Names, Row};
 use crate::domain::Result;
 use crate::domain::record::Class;
-
-/// So many names are looked through without asking the index.
-const FEW: usize = 256;
-/// A part that is in more names than this is common: looking through names in their order soon fills a page.
-const COMMON: usize = 4096;
 
 pub(super) const LIST: &str = select_current!(
     "r.class = ?1 AND r.name_key > ?3 AND r.name_key < ?4 AND r.released_at IS NULL ORDER BY r.name_key LIMIT ?2"
@@ -51,7 +47,7 @@ impl Readers {
         // No character comes after the last one that there is.
         let to = to.map_or_else(|| char::MAX.to_string(), |to| format!("{to}{}", char::MAX));
         let wanted = Wanted { class: row::class_number(class), limit: at_most(limit), from, to, part };
-        let words = trigrams::of(&wanted.part).filter(|_| class == trigrams::CLASS && !self.index().is_damaged());
+        let words = trigrams::of(&wanted.part).filter(|_| class == CLASS && !self.index().is_damaged());
         if let Some(words) = words
             && let Some(found) = self.search(&wanted, &words)?
         {

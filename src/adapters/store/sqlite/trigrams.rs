@@ -6,14 +6,12 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Params, Result, params};
 
 use crate::adapters::store::column::class_number;
-use crate::domain::record::Class;
+use crate::adapters::store::search::{CLASS, enough};
 
 /// What is indexed at once. With a part of merging it takes a few milliseconds.
 pub(super) const STEP: i64 = 256;
 /// Pages of the index that a step may merge; less, and searches find it in too many pieces.
 const MERGED: i64 = 16;
-/// More of a long part make a search no narrower, but each has to be looked up.
-const MOST: usize = 16;
 
 const UPTO: &str = "
     SELECT upto FROM indexed JOIN pragma_schema_version found ON found.schema_version = indexed.schema";
@@ -29,9 +27,6 @@ const ADD: &str = "
 pub(super) const MATCHING: &str = "SELECT rowid FROM trigrams WHERE trigrams MATCH ?1 LIMIT ?2";
 pub(super) const BEHIND: &str = "SELECT rowid FROM records WHERE rowid > ?1 AND instr(name_key, ?2) > 0 LIMIT ?3";
 
-/// Only these are searched by what is in their names.
-pub(super) const CLASS: Class = Class::Credential;
-
 /// As FTS5's tokenizer cuts a name up, which leaves out zeros and has one character for what no text should contain.
 pub(super) fn each(name: &str) -> impl Iterator<Item = String> {
     let letter = |letter| if matches!(letter, '\u{fffe}' | '\u{ffff}') { char::REPLACEMENT_CHARACTER } else { letter };
@@ -43,9 +38,8 @@ pub(super) fn each(name: &str) -> impl Iterator<Item = String> {
 /// The words of FTS5 for names that have all trigrams of this part; `None`: it has none.
 pub(super) fn of(part: &str) -> Option<String> {
     let all: BTreeSet<String> = each(part).collect();
-    let apart = all.len().div_ceil(MOST).max(1);
     let quoted = |trigram: String| format!("\"{}\"", trigram.replace('"', "\"\""));
-    let words: Vec<String> = all.into_iter().step_by(apart).map(quoted).collect();
+    let words: Vec<String> = enough(all).map(quoted).collect();
     (!words.is_empty()).then(|| words.join(" AND "))
 }
 

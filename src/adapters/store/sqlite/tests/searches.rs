@@ -43,6 +43,15 @@ fn until_indexed(path: &Path, left: i64) {
     }
 }
 
+/// A store with so many names, and nothing behind its index.
+async fn indexed(names: usize) -> (TempDir, PathBuf, SqliteStore) {
+    let (folder, path, store) = fresh();
+    write(&store, 0..names).await;
+    search(&store, "nowhere").await;
+    until_indexed(&path, 0);
+    (folder, path, store)
+}
+
 /// Instructions that SQLite has carried out for statements on the readers' connection since it was last asked.
 fn steps(store: &SqliteStore, sqls: &[&str]) -> i32 {
     let count = |connection: &Connection| {
@@ -148,10 +157,7 @@ async fn names_of_an_older_schema_are_indexed_when_somebody_searches() {
 
 #[tokio::test]
 async fn an_index_from_before_a_vacuum_is_made_anew() {
-    let (_folder, path, store) = fresh();
-    write(&store, 0..1000).await;
-    search(&store, "000999").await;
-    until_indexed(&path, 0);
+    let (_folder, path, store) = indexed(1000).await;
     store.close().unwrap();
     let other = Connection::open(&path).unwrap();
     // As VACUUM may do it.
@@ -167,10 +173,7 @@ async fn an_index_from_before_a_vacuum_is_made_anew() {
 
 #[tokio::test]
 async fn an_index_that_cannot_be_read_is_done_without_and_made_anew() {
-    let (_folder, path, store) = fresh();
-    write(&store, 0..1000).await;
-    search(&store, "000999").await;
-    until_indexed(&path, 0);
+    let (_folder, path, store) = indexed(1000).await;
     Connection::open(&path)
         .unwrap()
         .execute_batch("UPDATE trigrams_data SET block = x'ffffffffff' WHERE id > 1")
@@ -200,10 +203,7 @@ async fn an_index_that_cannot_be_read_is_done_without_and_made_anew() {
 /// and whoever examines the store is told.
 #[tokio::test]
 async fn a_changed_byte_of_the_index_is_told_by_examining() {
-    let (folder, path, store) = fresh();
-    write(&store, 0..400).await;
-    search(&store, "000399").await;
-    until_indexed(&path, 0);
+    let (folder, path, store) = indexed(400).await;
     store.close().unwrap();
     let parts: Vec<String> = (0..20).map(|number| format!("{:03}", number * 17)).collect();
     let (mut dice, mut hidden) = (Dice::default(), 0);
